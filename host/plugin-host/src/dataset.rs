@@ -246,7 +246,7 @@ impl OpenDataset {
                 false => batch.check(&self.shape, view, slot).err().map(|what| (FailureKind::Plugin, what)),
             };
             if let Some((kind, reason)) = broken.or(report) {
-                failures.push(self.failure("fill", slot, indices[slot], kind, reason));
+                failures.push(self.failure("fill", slot, indices[slot], kind, reason, Some(view)));
             }
         }
         Ok(failures)
@@ -279,9 +279,10 @@ impl OpenDataset {
         index: u64,
         kind: FailureKind,
         reason: String,
+        view: Option<View>,
     ) -> SampleFailure {
         let (id, plugin) = (self.ids()[index as usize].clone(), self.plugin.shared_name().clone());
-        SampleFailure { slot, id, kind, reason, plugin, operation }
+        SampleFailure { slot, id, kind, reason, plugin, operation, view }
     }
 
     /// Writes the assets that the plugin derived from the data (a vocabulary, for example) into an existing folder, and

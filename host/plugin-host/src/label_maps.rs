@@ -67,7 +67,7 @@ impl OpenDataset {
                 Some(error) => {
                     let reason = untrusted_bytes(error.message.as_bytes());
                     let kind = FailureKind::of_code(error.code);
-                    maps.push(Err(self.failure(LABEL_MAPS, slot, request.indices[slot], kind, reason)));
+                    maps.push(Err(self.failure(LABEL_MAPS, slot, request.indices[slot], kind, reason, None)));
                     continue;
                 }
             };

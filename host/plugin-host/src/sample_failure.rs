@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use medcoss_abi::code;
+use medcoss_caller::View;
 
 /// Why a sample was not simply delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct SampleFailure {
     /// Name of the plugin and the call, for the message.
     pub(crate) plugin: Arc<str>,
     pub(crate) operation: &'static str,
+    /// The view that was asked for, where it matters.
+    pub(crate) view: Option<View>,
 }
 
 impl FailureKind {
@@ -46,9 +49,14 @@ impl FailureKind {
 /// For people: the plugin, the call, the sample unless the reason names it, the reason, and whose fault it is where it is not the data's.
 impl std::fmt::Display for SampleFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { id, kind, reason, plugin, operation, .. } = self;
+        let Self { id, kind, reason, plugin, operation, view, .. } = self;
         let named = if names(reason, id) { String::new() } else { format!("{id}: ") };
-        write!(f, "plugin {plugin} ({operation}): {named}{reason}")?;
+        // Damaged data are so in every view.
+        let view = view.filter(|_| *kind == FailureKind::Plugin).map(|view| match view {
+            View::Evaluation => ", evaluation view",
+            View::Training => ", training view",
+        });
+        write!(f, "plugin {plugin} ({operation}{}): {named}{reason}", view.unwrap_or_default())?;
         match kind {
             FailureKind::Plugin => {
                 f.write_str("\nhint: this is a fault of the plugin, not of the sample; report it to its authors")
@@ -75,13 +83,24 @@ mod tests {
     fn a_message_names_the_sample_once_and_says_whose_fault_it_is() {
         let failure = |kind, reason: &str| {
             let (plugin, reason) = ("gait 1.0.0".into(), reason.to_owned());
-            SampleFailure { slot: 3, id: "b".into(), kind, reason, plugin, operation: "fill" }.to_string()
+            SampleFailure {
+                slot: 3,
+                id: "b".into(),
+                kind,
+                reason,
+                plugin,
+                operation: "fill",
+                view: Some(View::Training),
+            }
+            .to_string()
         };
         assert_eq!(failure(FailureKind::Data, "broken"), "plugin gait 1.0.0 (fill): b: broken");
         assert_eq!(failure(FailureKind::Skipped, "b: flat"), "plugin gait 1.0.0 (fill): b: flat");
         let message = failure(FailureKind::Plugin, "it panicked");
         assert!(
-            message.starts_with("plugin gait 1.0.0 (fill): b: it panicked\nhint: this is a fault of the plugin"),
+            message.starts_with(
+                "plugin gait 1.0.0 (fill, training view): b: it panicked\nhint: this is a fault of the plugin"
+            ),
             "{message}"
         );
         assert_eq!(
