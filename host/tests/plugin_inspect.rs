@@ -21,7 +21,7 @@ family      series
 samples     12 tokens of 5 values, 6 masked
 reads       CSV (.csv)
 renders     text
-operations  synthesise, info, records, save-assets, render, keep
+operations  synthesise, survey, info, records, account, save-assets, render, keep
 
 OPTION      TYPE     DEFAULT  DESCRIPTION
 length      integer  60       Numbers in a sample: a multiple of `patch`, up to 65536. Longer lines are cut,

@@ -8,7 +8,7 @@ use medcoss_caller::account::AccountChecks;
 
 use crate::open_dataset::OpenDataset;
 use crate::outcome::{RuleResult, Stop, passed, violation};
-use crate::plugin_under_test::PluginUnderTest;
+use crate::plugin_under_test::{PluginUnderTest, needs};
 use crate::rules::operations::not_known;
 
 /// A file that no plugin reads.
@@ -19,8 +19,9 @@ pub(super) fn account(under_test: &mut PluginUnderTest) -> RuleResult {
     if !under_test.knows(operation::ACCOUNT)? {
         return Err(not_known(operation::ACCOUNT));
     }
+    under_test.synthetic()?;
     let seed = under_test.request.seed;
-    let open = under_test.synthesise("account", seed)?;
+    let open = under_test.synthesise("account", seed).map_err(|_| needs("synthesise"))?;
     let folder = open.data.iter().map(|entry| open.base.join(entry)).find(|path| path.is_dir());
     let Some(folder) = folder else { return Err(Stop::Skip("the synthetic samples are opened file by file".into())) };
     let Some((before, _)) = asked(under_test, &open)? else {
@@ -46,7 +47,7 @@ pub(super) fn account(under_test: &mut PluginUnderTest) -> RuleResult {
 
 /// The first page of an account, and all files that are left out.
 fn asked(under_test: &mut PluginUnderTest, open: &Open) -> Result<Option<(Account, Vec<LeftOut>)>, Stop> {
-    let dataset = OpenDataset::new(under_test.plugin()?, open)?;
+    let dataset = OpenDataset::new(under_test.plugin()?, open).map_err(|_| needs("read"))?;
     let (mut checks, mut all, mut start) = (AccountChecks::default(), Vec::new(), None);
     while let Some((first, count)) = checks.next_page() {
         let Some(page) = dataset.account_page(first, count)? else { return Ok(None) };
