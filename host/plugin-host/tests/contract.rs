@@ -244,7 +244,10 @@ fn a_dataset_is_closed_once() {
 #[test]
 fn one_invalid_sample_is_named_and_the_others_count() {
     for (wrong, expected) in [
-        (Wrong::NotANumber, "plugin odd 2.0.0 (fill, training view): b: value 1 of token 1 is NaN, not a finite number"),
+        (
+            Wrong::NotANumber,
+            "plugin odd 2.0.0 (fill, training view): b: value 1 of token 1 is NaN, not a finite number",
+        ),
         (Wrong::MaskTwo, "plugin odd 2.0.0 (fill, training view): b: the mask of token 5 is 2, neither 0 nor 1"),
         (Wrong::MaskTooFew, "plugin odd 2.0.0 (fill, training view): b: 3 tokens are masked instead of 4"),
         (Wrong::ReportsSlotOne, "plugin odd 2.0.0 (fill): b: broken"),

@@ -41,6 +41,7 @@ fn every_rule_is_announced_tried_and_reported_in_order() {
         skipped,
         [
             "option-presets",
+            "survey",
             "lengths",
             "token-ids",
             "targets",

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use medcoss_plugin_host::EntryFacts;
 
+use super::folder;
 use super::listed::Listed;
-use super::{ResolvedData, folder};
+use super::resolved::ResolvedData;
 
 /// Folder of anatomical images.
 const ANATOMY: &str = "anat";

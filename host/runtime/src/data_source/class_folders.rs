@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use medcoss_plugin_host::EntryFacts;
 
+use super::folder;
 use super::listed::Listed;
-use super::{ResolvedData, folder};
+use super::resolved::ResolvedData;
 
 /// The folders; the name of each is the label of its samples. Files beside them are left out.
 ///

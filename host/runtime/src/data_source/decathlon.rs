@@ -9,7 +9,8 @@ use medcoss_plugin_host::EntryFacts;
 
 use super::dataset_json::DatasetJson;
 use super::listed::Listed;
-use super::{ResolvedData, Side};
+use super::resolved::ResolvedData;
+use super::side::Side;
 use crate::relative_paths::is_below;
 
 /// The images that the list names.

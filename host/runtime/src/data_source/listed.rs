@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-
-use super::{ResolvedData, Side, bids, class_folders, decathlon, manifest, nnunet};
 
 /// Fields of a manifest or a layout. [`Listed::check`] says which belong together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -156,32 +154,5 @@ impl Listed {
                 Ok(())
             }
         }
-    }
-
-    /// The files, as [`super::DataSource::resolve`] gives them.
-    ///
-    /// # Errors
-    /// Those of [`Listed::check`]; a list that cannot be read, or that names no file that is there.
-    pub fn resolve(&self, base: &Path, sides: &[Side]) -> Result<ResolvedData> {
-        self.check()?;
-        let shown = self.place().display().to_string();
-        let resolved = match self.layout {
-            None => manifest::read(self, base, sides),
-            Some(Layout::Nnunet) => nnunet::read(self, base, sides),
-            Some(Layout::Decathlon) => decathlon::read(self, base, sides),
-            Some(Layout::ClassFolders) => class_folders::read(self, base),
-            Some(Layout::Bids) => bids::read(self, base),
-        };
-        let resolved = resolved.with_context(|| format!("data {shown}"))?;
-        if resolved.entries.is_empty() {
-            let why = match resolved.left_out.first() {
-                Some((file, reason)) => {
-                    format!("; the first of {} that are left out: {file}, {reason}", resolved.left_out.len())
-                }
-                None => String::new(),
-            };
-            bail!("data {shown} names no file that can be used{why}");
-        }
-        Ok(resolved)
     }
 }

@@ -11,16 +11,19 @@ mod folder;
 mod listed;
 mod manifest;
 mod nnunet;
+mod resolved;
+mod side;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use medcoss_plugin_host::EntryFacts;
+use anyhow::{Context, Result, bail};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use listed::{Layout, Listed};
+pub use resolved::ResolvedData;
+pub use side::Side;
 
 use crate::config::OneOrMore;
 
@@ -32,25 +35,6 @@ pub enum DataSource {
     Paths(OneOrMore),
     /// A table with a manifest or a layout.
     Listed(Box<Listed>),
-}
-
-/// Files to open, and what is known of each.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ResolvedData {
-    /// Files and folders, relative to the base.
-    pub entries: Vec<PathBuf>,
-    /// What a list says of each entry; empty where there is no list.
-    pub facts: Vec<EntryFacts>,
-    /// Files that the list leaves out, and why.
-    pub left_out: Vec<(String, String)>,
-}
-
-impl ResolvedData {
-    /// Adds an entry with what is known of it.
-    fn add(&mut self, entry: PathBuf, facts: EntryFacts) {
-        self.entries.push(entry);
-        self.facts.push(facts);
-    }
 }
 
 impl DataSource {
@@ -94,41 +78,36 @@ impl DataSource {
     pub fn resolve(&self, base: &Path, sides: &[Side]) -> Result<ResolvedData> {
         match self {
             Self::Paths(paths) => Ok(ResolvedData { entries: paths.paths(), ..ResolvedData::default() }),
-            Self::Listed(listed) => listed.resolve(base, sides),
+            Self::Listed(listed) => of_list(listed, base, sides),
         }
     }
 }
 
-/// Side of a split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Samples that are learned from.
-    Train,
-    /// Samples that a choice between models is made with.
-    Validation,
-    /// Samples that a model is measured with.
-    Test,
-}
-
-impl Side {
-    /// Name of the side, as in manifests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Validation => "validation",
-            Self::Test => "test",
-        }
+/// The files of a list.
+///
+/// # Errors
+/// Fields that do not belong together, a list that cannot be read, or that names no file that is there.
+fn of_list(listed: &Listed, base: &Path, sides: &[Side]) -> Result<ResolvedData> {
+    listed.check()?;
+    let shown = listed.place().display().to_string();
+    let resolved = match listed.layout {
+        None => manifest::read(listed, base, sides),
+        Some(Layout::Nnunet) => nnunet::read(listed, base, sides),
+        Some(Layout::Decathlon) => decathlon::read(listed, base, sides),
+        Some(Layout::ClassFolders) => class_folders::read(listed, base),
+        Some(Layout::Bids) => bids::read(listed, base),
+    };
+    let resolved = resolved.with_context(|| format!("data {shown}"))?;
+    if resolved.entries.is_empty() {
+        let why = match resolved.left_out.first() {
+            Some((file, reason)) => {
+                format!("; the first of {} that are left out: {file}, {reason}", resolved.left_out.len())
+            }
+            None => String::new(),
+        };
+        bail!("data {shown} names no file that can be used{why}");
     }
-
-    /// The side with one of the names in use: `train`, `training`, `tr`; `val`, `valid`, `validation`, `dev`; `test`, `testing`, `ts`.
-    pub fn of_name(name: &str) -> Option<Self> {
-        match name.trim().to_lowercase().as_str() {
-            "train" | "training" | "tr" => Some(Self::Train),
-            "val" | "valid" | "validate" | "validation" | "dev" => Some(Self::Validation),
-            "test" | "testing" | "ts" => Some(Self::Test),
-            _ => None,
-        }
-    }
+    Ok(resolved)
 }
 
 impl<'de> Deserialize<'de> for DataSource {
@@ -297,5 +276,13 @@ mod tests {
         );
         let error = resolved(folder.path(), "{ layout = 'bids', folder = 'b/sub-01' }", TRAIN).unwrap_err();
         assert!(format!("{error:#}").contains("no folders sub-"), "{error:#}");
+    }
+
+    #[test]
+    fn a_list_of_nothing_says_what_it_left_out() {
+        let folder = folder(&[]);
+        std::fs::write(folder.path().join("list.csv"), "file\nx.png\n").unwrap();
+        let error = resolved(folder.path(), "{ manifest = 'list.csv', path = 'file' }", TRAIN).unwrap_err().to_string();
+        assert!(error.contains("names no file that can be used") && error.contains("x.png, named by"), "{error}");
     }
 }

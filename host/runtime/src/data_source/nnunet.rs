@@ -9,8 +9,10 @@ use anyhow::{Context, Result, bail};
 use medcoss_plugin_host::EntryFacts;
 
 use super::dataset_json::DatasetJson;
+use super::folder;
 use super::listed::{Listed, UsedValue};
-use super::{ResolvedData, Side, folder};
+use super::resolved::ResolvedData;
+use super::side::Side;
 
 /// The images of one channel. Cases are groups.
 ///

@@ -13,6 +13,7 @@ mod option_presets;
 mod options;
 pub(crate) mod resource_growth;
 mod samples;
+mod survey;
 mod synthetic;
 mod throughput;
 
@@ -64,6 +65,11 @@ pub(crate) const RULES: &[Rule] = &[
         samples::record_fields,
     ),
     rule("account", "is a file of another kind counted as left out, with a reason?", account::account),
+    rule(
+        "survey",
+        "does the plugin recognise its own files, and do the options that it proposes open them?",
+        survey::survey,
+    ),
     rule(
         "fingerprint",
         "is the fingerprint hexadecimal, stable, and another one when the data change?",

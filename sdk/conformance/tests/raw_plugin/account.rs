@@ -1,4 +1,4 @@
-//! The account of the files.
+//! The account of the files, and the survey of them.
 
 use serde_json::{Value, json};
 
@@ -17,4 +17,14 @@ pub(super) fn account(dataset: &Dataset) -> Value {
         Fault::AccountUnknownLater if !others.is_empty() => Value::Null,
         _ => json!({ "n_used": n_used, "n_left_out": others.len(), "left_out": left_out }),
     }
+}
+
+pub(super) fn survey() -> Value {
+    let (fit, option) = match current() {
+        Fault::SurveyDeniesItsOwn => (0.0, json!([])),
+        Fault::SurveyOutOfRange => (1.5, json!([])),
+        Fault::SurveyProposesNothing => (0.9, json!([{ "name": "level", "value": 7, "reason": "it suits" }])),
+        _ => (0.9, json!([{ "name": "level", "value": 2, "reason": "it suits" }])),
+    };
+    json!({ "fit": fit, "why": "files end in .bare", "options": option })
 }

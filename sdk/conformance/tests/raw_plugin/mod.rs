@@ -90,7 +90,7 @@ fn geometry(kind: Kind) -> Value {
 extern "C" fn describe() -> RResult<RString, PluginError> {
     let mut description = json!({
         "id": "bare", "version": "2.0.0", "summary": "bytes", "family": "series", "reads": ["BARE (.bare)"],
-        "operations": ["synthesise", "info", "records", "account", "save-assets", "keep", "label-maps", "render"],
+        "operations": ["synthesise", "survey", "info", "records", "account", "save-assets", "keep", "label-maps", "render"],
         "geometry": geometry(Kind::Numbers), "renders": "text",
         "options": { "type": "object", "additionalProperties": false, "properties": {
             "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." },
@@ -135,6 +135,9 @@ extern "C" fn invoke(name: RStr<'_>, body: RStr<'_>) -> RResult<RString, PluginE
 }
 
 fn invoked(name: &str, body: &str) -> Answer<Value> {
+    if name == operation::SURVEY {
+        return Ok(account::survey());
+    }
     if name != operation::SYNTHESISE {
         return unknown(name).map(|_| json!({}));
     }
