@@ -206,7 +206,7 @@ fn dicom_files_are_found_by_content_and_those_without_an_image_are_passed_over()
 }
 
 /// Files that are left out and notices, as phrases.
-fn told(dataset: &Radiographs) -> (Vec<String>, Vec<String>) {
+fn reported(dataset: &Radiographs) -> (Vec<String>, Vec<String>) {
     let account = dataset.account().unwrap();
     let left_out = account.left_out().map(|(file, reason)| format!("{file}: {reason}"));
     let notices = account.notices().iter().map(|notice| format!("{} of {} {}", notice.n, notice.of, notice.what));
@@ -249,7 +249,7 @@ fn scans_in_a_folder_of_radiographs_are_left_out_and_named_ones_are_read() {
     std::fs::write(base.path().join("study/notes.txt"), "a note").unwrap();
     let dataset = open(base.path(), &["study"], Options { size: 32, ..Options::default() }).unwrap();
     assert_eq!((dataset.len(), dataset.record(0).id.as_str()), (1, "study/a.dcm"));
-    let (left_out, notices) = told(&dataset);
+    let (left_out, notices) = reported(&dataset);
     assert_eq!(
         left_out,
         [
@@ -264,14 +264,14 @@ fn scans_in_a_folder_of_radiographs_are_left_out_and_named_ones_are_read() {
     let dataset =
         open(base.path(), &["study/b.dcm", "study/d.dcm"], Options { size: 32, ..Options::default() }).unwrap();
     assert_eq!(dataset.len(), 2);
-    assert_eq!(told(&dataset).1, ["1 of 2 files have several frames or pages, of which the first is read"]);
+    assert_eq!(reported(&dataset).1, ["1 of 2 files have several frames or pages, of which the first is read"]);
     std::fs::remove_file(base.path().join("study/a.dcm")).unwrap();
     let error = open(base.path(), &["study"], Options::default()).err().unwrap();
     assert!(error.message().contains("1 DICOM of modality CT"), "{error}");
 }
 
 #[test]
-fn images_of_12_bits_in_16_are_scaled_and_told() {
+fn images_of_12_bits_in_16_are_scaled_and_reported() {
     let base = tempfile::tempdir().unwrap();
     let write = |name: &str, most: u16| {
         let image = image::ImageBuffer::from_fn(40, 40, |column, _| image::Luma([if column < 20 { 0 } else { most }]));
@@ -287,10 +287,10 @@ fn images_of_12_bits_in_16_are_scaled_and_told() {
     };
     let dataset = open(None);
     assert!((0..3).all(|index| most(&dataset, index).unwrap() > 0.999));
-    let told = told(&dataset).1;
-    assert_eq!(told.len(), 2);
-    assert!(told[0].starts_with("1 of 3 images of 16 bits use 10: 1023 becomes white (3 of 3 such"), "{told:?}");
-    assert!(told[1].starts_with("1 of 3 images of 16 bits use 12: 4095 becomes white"), "{told:?}");
+    let notices = reported(&dataset).1;
+    assert_eq!(notices.len(), 2);
+    assert!(notices[0].starts_with("1 of 3 images of 16 bits use 10: 1023 becomes white (3 of 3 such"), "{notices:?}");
+    assert!(notices[1].starts_with("1 of 3 images of 16 bits use 12: 4095 becomes white"), "{notices:?}");
     // All alike where the user says so: what does not fit is refused, and nothing is guessed.
     let dataset = open(Some(12));
     assert!((most(&dataset, 2).unwrap() - 1023.0 / 4095.0).abs() < 1e-3);

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scan_is_told_from_the_overview() {
+    fn the_scan_is_distinguished_from_the_overview() {
         let description = r#"<?xml version="1.0"?>
             <scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01"><collection name="a" sizeX="26000" sizeY="76000">
             <image name="overview"><pixels sizeX="100" sizeY="300">

@@ -37,8 +37,8 @@ pub(crate) fn jpeg2000(
             "a JPEG 2000 image of {columns}x{rows} pixels in a strip or tile of {expected_columns}x{expected_rows}"
         )));
     }
-    let image = jpeg2000_stream::decode(code)?;
-    let depths: Vec<_> = image.components.iter().map(|component| usize::from(component.bit_depth)).collect();
+    let components = jpeg2000_stream::decode(code)?;
+    let depths: Vec<_> = components.iter().map(|component| component.bit_depth as usize).collect();
     if depths.len() != n_samples || depths.iter().any(|&depth| depth != bits) {
         return Err(Failure::Unsupported(format!(
             "a JPEG 2000 image of components of {depths:?} bits, where {n_samples} of {bits} bits are expected"
@@ -46,12 +46,13 @@ pub(crate) fn jpeg2000(
     }
     let n_bytes = bits.div_ceil(8);
     let mut planes = Vec::with_capacity(n_samples);
-    for component in &image.components {
-        let [across, down] = [component.x_sampling, component.y_sampling].map(|step| usize::from(step.max(1)));
+    for component in &components {
+        let [across, down] = component.sampling;
         let mut plane = Vec::with_capacity(needed[0] * needed[1] * n_bytes);
         for y in 0..needed[1] {
             for x in 0..needed[0] {
-                let sample = component.sample((x / across) as u32, (y / down) as u32).unwrap_or_default();
+                let sample =
+                    component.samples.get(y / down * component.width + x / across).copied().unwrap_or_default();
                 match n_bytes {
                     1 => plane.push(sample as u8),
                     _ => plane.extend((sample as u16).to_ne_bytes()),

@@ -397,7 +397,7 @@ fn sequences_nested_without_end_are_refused() {
 #[test]
 fn unsupported_transfer_syntaxes_are_named() {
     for (syntax, name) in [
-        ("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000"),
+        ("1.2.840.10008.1.2.4.94", "JPIP"),
         ("1.2.840.10008.1.2.4.110", "JPEG XL"),
         ("1.2.840.10008.1.2.4.103", "MPEG-4"),
         ("1.2.3.4.5.6.7.8.9.10.11", "1.2.3.4.5.6.7.8.9.10.11"),

@@ -311,7 +311,7 @@ const SCN: &str = r#"<?xml version="1.0"?><scn xmlns="http://www.leica-microsyst
 </collection></scn>"#;
 
 #[test]
-fn the_largest_scan_of_a_leica_slide_is_read_and_the_others_are_told() {
+fn the_largest_scan_of_a_leica_slide_is_read_and_the_others_are_reported() {
     let pages = vec![
         (30, 100, vec![(270, Text(SCN))]),
         (160, 120, vec![]),
@@ -327,7 +327,7 @@ fn the_largest_scan_of_a_leica_slide_is_read_and_the_others_are_told() {
 }
 
 #[test]
-fn further_pages_of_the_full_size_are_told() {
+fn further_pages_of_the_full_size_are_reported() {
     let more = || vec![(282, Fraction(5000, 1)), (296, Short(vec![3]))];
     let (sizes, slide) = levels(vec![(80, 50, more()), (80, 50, vec![]), (40, 25, vec![])]);
     assert_eq!(sizes, [[80, 50], [40, 25]]);
@@ -336,7 +336,7 @@ fn further_pages_of_the_full_size_are_told() {
 }
 
 #[test]
-fn a_piece_that_is_too_large_to_be_decoded_is_told() {
+fn a_piece_that_is_too_large_to_be_decoded_is_reported() {
     let (_, slide) = levels(vec![(80, 50, vec![])]);
     let mut level = slide.levels()[0];
     assert!(!TiffSlide::has_giant_pieces(level));

@@ -1,11 +1,9 @@
 //! JPEG 2000 frames.
 
-use rust_j2k::Image;
-
 use super::pixels::Pixels;
 use super::raster::Raster;
 use crate::decode_failure::Failure;
-use crate::jpeg2000_stream;
+use crate::jpeg2000_stream::{self, Component};
 
 /// Decodes a frame of JPEG 2000.
 pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
@@ -18,19 +16,18 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
             "an image of {columns}x{rows}, where the header states {header_columns}x{header_rows}"
         )));
     }
-    let image = jpeg2000_stream::decode(code)?;
-    let precision = image.components.first().map(|component| u32::from(component.bit_depth));
-    let samples = interleaved(image, pixels)?;
+    let components = jpeg2000_stream::decode(code)?;
+    let precision = components.first().map(|component| component.bit_depth);
+    let samples = interleaved(components, pixels)?;
     Ok(Raster { samples, planar: false, is_rgb: false, precision })
 }
 
-fn interleaved(image: Image, pixels: &Pixels) -> Result<Vec<i32>, Failure> {
-    let n = image.components.len();
-    let is_whole = |component: &rust_j2k::Component| component.samples.len() == pixels.n_pixels();
-    if n != pixels.n_samples || !image.components.iter().all(is_whole) {
+fn interleaved(components: Vec<Component>, pixels: &Pixels) -> Result<Vec<i32>, Failure> {
+    let n = components.len();
+    if n != pixels.n_samples || !components.iter().all(|component| component.samples.len() == pixels.n_pixels()) {
         return Err(Failure::Unsupported(format!("JPEG 2000 of {n} components that are not of the image's size")));
     }
-    let planes: Vec<Vec<i32>> = image.components.into_iter().map(|component| component.samples).collect();
+    let planes: Vec<Vec<i32>> = components.into_iter().map(|component| component.samples).collect();
     Ok(match planes.as_slice() {
         [first, second, third] => (0..pixels.n_pixels()).flat_map(|at| [first[at], second[at], third[at]]).collect(),
         _ => planes.into_iter().next().unwrap_or_default(),

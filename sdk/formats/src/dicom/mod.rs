@@ -6,8 +6,8 @@
 //! apart before these crates see it, and decide what is refused.
 //!
 //! Supported are implicit and explicit VR in both byte orders, deflated data sets, and pixels that are native, RLE,
-//! JPEG (8 and 12 bit, lossless), JPEG-LS (grey, and colours that are not interleaved), JPEG 2000 or deflated. Not supported are
-//! arithmetic and hierarchical JPEG, interleaved colours in JPEG-LS, high-throughput JPEG 2000, JPEG XL and video; floating point pixels; chroma subsampling
+//! JPEG (8 and 12 bit, lossless), JPEG-LS (grey, and colours that are not interleaved), JPEG 2000, also of high throughput, or
+//! deflated. Not supported are arithmetic and hierarchical JPEG, interleaved colours in JPEG-LS, JPEG XL and video; floating point pixels; chroma subsampling
 //! other than 4:2:2. Overlays are ignored and non-square pixels are not corrected: an image is its grid of pixels.
 
 mod attributes;

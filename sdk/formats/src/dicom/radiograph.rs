@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn radiographs_are_told_by_modality_and_without_one_by_sop_class() {
+    fn radiographs_are_known_by_modality_and_without_one_by_sop_class() {
         let (scan, capture) = (uids::CT_IMAGE_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE);
         for modality in MODALITIES {
             assert_eq!(reason(modality, uids::DIGITAL_X_RAY_IMAGE_STORAGE_FOR_PRESENTATION, &[]), None, "{modality}");
