@@ -158,7 +158,7 @@ impl TiffFile {
         self.ask(|decoder| decoder.find_tag_unsigned(tag)).ok().flatten()
     }
 
-    /// A tag of the page with a fraction; `None` where it is missing or of another type.
+    /// A tag of the page with a fraction or a floating point number; `None` where it is missing or of another type.
     pub fn fraction(&mut self, tag: Tag) -> Option<f64> {
         match self.ask(|decoder| decoder.find_tag(tag)).ok()?? {
             Value::Rational(above, below) => Some(f64::from(above) / f64::from(below)),
@@ -166,6 +166,7 @@ impl TiffFile {
                 [Value::Rational(above, below)] => Some(f64::from(*above) / f64::from(*below)),
                 _ => None,
             },
+            Value::Float(value) => Some(value.into()),
             other => other.into_f64().ok(),
         }
     }

@@ -23,6 +23,8 @@ pub(crate) enum Tag {
     Long(Vec<u32>),
     Text(&'static str),
     Fraction(u32, u32),
+    /// A floating point number of 32 bits.
+    Real(f32),
     Place(Vec<u64>),
     /// Offsets, with a field type of their own.
     Branch(Vec<u64>),
@@ -72,6 +74,7 @@ impl File {
                 Long(values) => (4, 4, values.iter().map(|&value| value.into()).collect()),
                 Text(text) => (2, 1, text.bytes().chain([0]).map(u64::from).collect()),
                 Fraction(above, below) => (5, 4, vec![(*above).into(), (*below).into()]),
+                Tag::Real(value) => (11, 4, vec![value.to_bits().into()]),
                 Place(values) if self.big => (16, 8, values.clone()),
                 Place(values) => (4, 4, values.clone()),
                 Branch(values) if self.big => (18, 8, values.clone()),
