@@ -39,9 +39,11 @@ fn pixels(file: File, first: u64) -> Result<Vec<f32>, Error> {
 
 #[test]
 fn bits_that_are_stored_from_the_lowest_on_are_turned_round() {
-    for (big_endian, bits, width, bytes) in
-        [(false, 1, 11, [0xb2, 0x40, 0x15, 0xe0]), (true, 8, 2, [0x01, 0x80, 0x35, 0xfe]), (true, 4, 4, [1, 2, 0xf3, 0x0a])]
-    {
+    for (big_endian, bits, width, bytes) in [
+        (false, 1, 11, [0xb2, 0x40, 0x15, 0xe0]),
+        (true, 8, 2, [0x01, 0x80, 0x35, 0xfe]),
+        (true, 4, 4, [1, 2, 0xf3, 0x0a]),
+    ] {
         let read = |fill_order: u16, bytes: &[u8]| {
             let mut file = File::new(false, big_endian);
             let tags = strip(&mut file, [width, 2], &[bits], bytes);
@@ -113,7 +115,9 @@ fn packed(samples: &[u32], bits: usize, in_row: usize) -> Vec<u8> {
     for row in samples.chunks(in_row) {
         let stored: Vec<u8> =
             row.iter().flat_map(|sample| (0..bits).rev().map(move |bit| (sample >> bit & 1) as u8)).collect();
-        bytes.extend(stored.chunks(8).map(|bits| bits.iter().enumerate().fold(0, |byte, (at, bit)| byte | bit << (7 - at))));
+        bytes.extend(
+            stored.chunks(8).map(|bits| bits.iter().enumerate().fold(0, |byte, (at, bit)| byte | bit << (7 - at))),
+        );
     }
     bytes
 }
@@ -255,8 +259,11 @@ fn tiles_of_jpeg_2000_are_read_in_the_colours_that_their_compression_states() {
     }
 }
 
-/// Sizes of levels of a slide in TIFF of these pages, each with further tags.
-fn levels(pages: Vec<(usize, usize, Vec<(u16, Tag)>)>) -> (Vec<[usize; 2]>, TiffSlide) {
+/// Columns and rows of a page, and its further tags.
+type PageOfSlide = (usize, usize, Vec<(u16, Tag)>);
+
+/// Sizes of levels of a slide in TIFF of these pages.
+fn levels(pages: Vec<PageOfSlide>) -> (Vec<[usize; 2]>, TiffSlide) {
     let mut file = File::new(true, false);
     let mut next = 0;
     for (width, height, more) in pages.into_iter().rev() {
