@@ -1,6 +1,6 @@
 //! Stained tissue: tiles, and whole slides cut into tiles, as RGB in `[0, 1]` in patches of 16x16.
 //!
-//! `tiles` finds the samples and reads them, `grid` cuts slides into tiles, `tissue` decides which of them are worth
+//! `tiles` finds the samples and reads them, `slide_formats` names the kinds of slides, `grid` cuts slides into tiles, `tissue` decides which of them are worth
 //! reading, `stain` varies the colours, `synthetic` paints samples for demonstration and tests; crops, flips and
 //! masking are those of [`medcoss_sdk::image_transform`]. Colours are taken as they are: there is no stain normalisation and no
 //! colour management.
@@ -9,6 +9,7 @@
 
 mod grid;
 mod options;
+mod slide_formats;
 mod stain;
 mod synthetic;
 mod tiles;

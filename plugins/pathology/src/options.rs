@@ -55,7 +55,7 @@ pub struct Options {
     /// this optical density (natural logarithm). 0.05 is light, 0.2 strong.
     pub stain_jitter: f32,
     /// Least length in pixels of the shorter side of a tiled TIFF that is a slide and cut into tiles; a smaller one is a tile itself.
-    /// SVS files are always slides.
+    /// SVS, SCN, NDPI, BTF and TF8 files are always slides, and so are tiled TIFFs whose largest page is not their first.
     pub slide_min_side: usize,
     /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap. Remaining pixels at the right and lower
     /// edges are not used.

@@ -10,19 +10,21 @@ use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file::{self, DecodedImage};
 use medcoss_formats::label_image;
-use medcoss_formats::slide::Slide;
-use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
+use medcoss_formats::slide::{Slide, Unread};
+use medcoss_formats::tiff_file::MAX_PIXELS;
+use medcoss_formats::tiff_slide::TiffSlide;
 use medcoss_sdk::image::{Image, Resizable};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::{Account, Error, Found, FoundFile, SampleRecord, Verdict, find_files_by_content, log, saved_samples};
 
 use crate::grid::Grid;
 use crate::options::Options;
+use crate::slide_formats::{self, REMEDY};
 use crate::tissue::tiles_with_tissue;
 
 /// File formats that are read, for display.
 pub const FILE_FORMATS: &[&str] =
-    &["PNG", "JPEG", "TIFF", "DICOM", "whole slides: Aperio SVS, OME-TIFF, tiled TIFF, DICOM"];
+    &["PNG", "JPEG", "TIFF", "BMP", "DICOM", "whole slides: Aperio SVS, Leica SCN, OME-TIFF, tiled TIFF, DICOM"];
 
 /// Slides that are kept open between samples. A slide's table of tiles can take megabytes to read anew.
 const MAX_OPEN_SLIDES: usize = 32;
@@ -33,21 +35,25 @@ const MAX_SURVEYS: usize = 4;
 const SLOW_MILLION: usize = 16;
 
 /// The files of the entries, each a tile or a slide. Of the files of a DICOM slide the one with its full level stands for
-/// all; DICOM files in folders that hold no image are excluded.
+/// all; DICOM files in folders that hold no image of tissue and slides in formats that are not read are left out.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
 pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
-    let has_known_extension = |name: &str| image_file::has_known_extension(name) || name.ends_with(".svs");
-    let verdict = |path: &Path, name: &str| match has_known_extension(name) {
-        true => Verdict::Used,
-        false => dicom::candidate(path, name).verdict(),
+    let verdict = |path: &Path, name: &str| match slide_formats::unread(name) {
+        _ if image_file::has_known_extension(name) || slide_formats::is_slide_in_tiff(name) => Verdict::Used,
+        Some(format) => Verdict::LeftOut(slide_formats::reason(format).into()),
+        None => dicom::slide::verdict(path, name),
     };
     let mut found = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
     let (slides, mut others): (Vec<_>, Vec<_>) =
         found.files.into_iter().partition(|file| dicom::slide::is_slide(&file.path));
-    // Further files of a slide are read with its first.
-    others.extend(dicom::slide::one_a_slide(slides));
+    // Further levels of a slide are read with its first.
+    let (slides, photographs) = dicom::slide::one_a_slide(slides);
+    for file in photographs {
+        found.account.leave_out(file.id, "DICOM of the label or an overview of a slide");
+    }
+    others.extend(slides);
     others.sort_by(|a, b| a.id.cmp(&b.id));
     found.files = others;
     Ok(found)
@@ -81,8 +87,81 @@ enum Extent {
 
 /// Content of a file.
 enum Content {
-    Tile,
-    Slide(Grid, Vec<[u32; 2]>),
+    /// A tile; whether further pages or frames follow it, which are not read.
+    Tile {
+        has_further_pages: bool,
+    },
+    Slide(Surveyed),
+    /// A slide that cannot be read, for this reason.
+    LeftOut(String),
+}
+
+/// A slide, and its tiles with tissue.
+struct Surveyed {
+    grid: Grid,
+    tiles: Vec<[u32; 2]>,
+    states_mpp: bool,
+    unread: Unread,
+}
+
+/// What is not in the samples as it is in the files.
+#[derive(Default)]
+struct Counts {
+    n_files: usize,
+    n_with_further_pages: usize,
+    n_slides: usize,
+    n_without_mpp: usize,
+    n_with_further_planes: usize,
+    n_with_further_areas: usize,
+    n_tiles: usize,
+    n_without_tissue: usize,
+}
+
+impl Counts {
+    fn add(&mut self, content: &Result<Content, Error>) {
+        self.n_files += 1;
+        match content {
+            Ok(Content::Tile { has_further_pages }) => self.n_with_further_pages += usize::from(*has_further_pages),
+            Ok(Content::Slide(slide)) => {
+                let n_tiles = slide.grid.n_columns * slide.grid.n_rows;
+                self.n_slides += 1;
+                self.n_without_mpp += usize::from(!slide.states_mpp);
+                self.n_with_further_planes += usize::from(slide.unread.planes);
+                self.n_with_further_areas += usize::from(slide.unread.areas);
+                self.n_tiles += n_tiles;
+                self.n_without_tissue += n_tiles - slide.tiles.len();
+            }
+            Ok(Content::LeftOut(_)) | Err(_) => {}
+        }
+    }
+
+    fn say(&self, account: &mut Account) {
+        account.notice(
+            self.n_with_further_pages,
+            self.n_files,
+            "files have several frames or pages, of which the first is read",
+        );
+        account.notice(
+            self.n_without_mpp,
+            self.n_slides,
+            "slides do not state their microns per pixel; tiles are cut at full resolution",
+        );
+        account.notice(
+            self.n_with_further_planes,
+            self.n_slides,
+            "slides have several channels or focal planes, of which the first is read",
+        );
+        account.notice(
+            self.n_with_further_areas,
+            self.n_slides,
+            "slides have several scanned areas, of which the largest is read",
+        );
+        account.notice(
+            self.n_without_tissue,
+            self.n_tiles,
+            "tiles of slides have less tissue than min_tissue_ratio and are not used",
+        );
+    }
 }
 
 impl Tiles {
@@ -92,11 +171,17 @@ impl Tiles {
     /// No sample at all.
     pub fn list(files: Vec<FoundFile>, options: &Options, account: &mut Account) -> Result<Self, Error> {
         let (mut samples, mut grids) = (Vec::new(), Vec::new());
+        let mut counts = Counts::default();
         for ((number, file), content) in files.iter().enumerate().zip(contents(&files, options)) {
             let place = |extent| Place { file: number, extent };
+            counts.add(&content);
             let (grid, tiles) = match content {
-                Ok(Content::Tile) => (None, vec![Extent::Whole]),
-                Ok(Content::Slide(grid, tiles)) => {
+                Ok(Content::Tile { .. }) => (None, vec![Extent::Whole]),
+                Ok(Content::LeftOut(reason)) => {
+                    account.leave_out(file.id.as_str(), reason);
+                    (None, Vec::new())
+                }
+                Ok(Content::Slide(Surveyed { grid, tiles, .. })) => {
                     if tiles.is_empty() {
                         account.leave_out(file.id.as_str(), "a slide without a tile of min_tissue_ratio");
                     }
@@ -115,12 +200,15 @@ impl Tiles {
             grids.push(grid);
             samples.extend(tiles.into_iter().map(place));
         }
+        counts.say(account);
         if samples.is_empty() {
             return Err(Error::bad_request(format!(
-                "no tile of {} pixels in {} slides has a fraction of {} of tissue\nhint: lower tile_size, mpp or min_tissue_ratio",
+                "no tile of {} pixels in {} slides has a fraction of {} of tissue; left out: {}\n\
+                 hint: lower tile_size, mpp or min_tissue_ratio",
                 options.tile_size,
                 files.len(),
-                options.min_tissue_ratio
+                options.min_tissue_ratio,
+                account.summary()
             )));
         }
         Ok(Self { files, grids, samples, idle: Mutex::default() })
@@ -264,26 +352,42 @@ fn contents(files: &[FoundFile], options: &Options) -> Vec<Result<Content, Error
 }
 
 fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
+    let name = file.id.to_lowercase();
+    if let Some(format) = slide_formats::unread(&name) {
+        return Err(Error::unsupported(format!(
+            "{} is a slide in {format}, which is not read\nhint: {REMEDY}",
+            file.id
+        )));
+    }
     if !is_slide(file, options.slide_min_side) {
-        return Ok(Content::Tile);
+        let has_further_pages = match image_file::head(&file.path) {
+            Some(head) => head.has_further_images,
+            None => dicom::n_frames(&file.path) > 1,
+        };
+        return Ok(Content::Tile { has_further_pages });
     }
     let mut slide = Slide::open(&file.path)?;
     let grid = Grid::new(&file.id, &slide, options.tile_size, options.mpp)?;
+    if slide.has_giant_pieces(grid.level) {
+        return Ok(Content::LeftOut(format!("a slide in one piece, too large to be decoded ({REMEDY})")));
+    }
     let tiles = tiles_with_tissue(&mut slide, &grid, options.min_tissue_ratio)?;
-    Ok(Content::Slide(grid, tiles))
+    let (states_mpp, unread) = (slide.levels()[0].mpp.is_some(), slide.unread());
+    Ok(Content::Slide(Surveyed { grid, tiles, states_mpp, unread }))
 }
 
-/// SVS files, DICOM slides, tiled TIFFs that are large, and TIFFs that do not fit into memory, whatever they are called. What cannot
-/// be opened is none; loading it will say why.
+/// Files that are slides by their name, DICOM slides, tiled TIFFs that are large or do not begin with their largest page, and TIFFs that do
+/// not fit into memory, whatever they are called. What cannot be opened is none; loading it will say why.
 fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     let name = file.id.to_lowercase();
-    if [".png", ".jpg", ".jpeg"].iter().any(|extension| name.ends_with(extension)) {
+    if [".png", ".jpg", ".jpeg", ".bmp"].iter().any(|extension| name.ends_with(extension)) {
         return false;
     }
-    name.ends_with(".svs")
+    slide_formats::is_slide_in_tiff(&name)
         || dicom::slide::is_slide(&file.path)
-        || TiffFile::open(&file.path).is_ok_and(|tiff| {
-            let page = tiff.page();
-            (page.tiled && page.width.min(page.height) >= min_side) || page.width * page.height > MAX_PIXELS
+        || TiffSlide::open(&file.path).is_ok_and(|slide| {
+            let (full, layout) = (slide.levels()[0], slide.layout());
+            let is_large = full.width.min(full.height) >= min_side;
+            layout.is_tiled && (is_large || !layout.full_is_first) || full.width * full.height > MAX_PIXELS
         })
 }

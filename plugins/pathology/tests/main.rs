@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod memory;
 mod plugin;

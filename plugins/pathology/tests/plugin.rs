@@ -18,14 +18,14 @@ use medcoss_test_support::GoldenArrays;
 use tiff::encoder::TiffEncoder;
 use tiff::tags::{PhotometricInterpretation, Tag};
 
-fn open(base: &Path, data: &[&str], options: serde_json::Value) -> Result<Tissue, Error> {
+pub(crate) fn open(base: &Path, data: &[&str], options: serde_json::Value) -> Result<Tissue, Error> {
     let options: Options = serde_json::from_value(options).unwrap();
     let data = data.iter().map(PathBuf::from).collect();
     Pathology::open(OpenRequest { base: base.to_owned(), data, options, assets: None })
 }
 
 /// Twelve synthetic tiles and a slide, opened as the plugin says but for `changes`.
-fn synthetic(seed: u64, changes: serde_json::Value) -> (tempfile::TempDir, Tissue) {
+pub(crate) fn synthetic(seed: u64, changes: serde_json::Value) -> (tempfile::TempDir, Tissue) {
     let folder = tempfile::tempdir().unwrap();
     let mut made = Pathology::synthesise(folder.path(), 12, seed).unwrap();
     for (name, value) in changes.as_object().unwrap() {
@@ -35,7 +35,7 @@ fn synthetic(seed: u64, changes: serde_json::Value) -> (tempfile::TempDir, Tissu
     (folder, dataset)
 }
 
-fn load(dataset: &Tissue, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
+pub(crate) fn load(dataset: &Tissue, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
     let Geometry::Continuous(Continuous { grid, d_token, .. }) = dataset.geometry() else {
         panic!("tokens are continuous")
     };

@@ -1,4 +1,4 @@
-//! Radiographs: grey images of 8 or 16 bit as three equal channels in `[0, 1]`, cut into patches of 16x16.
+//! Radiographs: grey images of 8 bit and more as three equal channels in `[0, 1]`, cut into patches of 16x16.
 //!
 //! `reader` finds and reads files; crops, flips and masking are those of [`medcoss_sdk::image_transform`]; the
 //! samples for demonstration and tests are painted in `synthetic`.
@@ -11,6 +11,7 @@ mod synthetic;
 use std::path::Path;
 
 use medcoss_formats::aspect_ratio::AspectRatio;
+use medcoss_formats::bit_depth;
 use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::label_image;
 use medcoss_sdk::image::Resizable;
@@ -45,6 +46,10 @@ pub struct Options {
     pub crop_scale: [f64; 2],
     /// Whether training samples are flipped left to right with probability 1/2.
     pub horizontal_flip: bool,
+    /// Bits that image files of more than 8 bits use, from 8 to 32: the largest number of so many bits becomes white. Without this option
+    /// each file has its own: what its sBIT chunk states (PNG), or else the smallest of 8, 10, 12, 14, 16, 20, 24 and 32 that holds its
+    /// largest number. DICOM files state their own scale.
+    pub bit_depth: Option<u32>,
     /// Table with a label for each file. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
 }
@@ -57,6 +62,7 @@ impl Default for Options {
             aspect_ratio: AspectRatio::Kept,
             crop_scale: [0.2, 1.0],
             horizontal_flip: true,
+            bit_depth: None,
             labels: None,
         }
     }
@@ -73,6 +79,9 @@ impl Options {
             vertical_flip: false,
         };
         transform.check()?;
+        if let Some(bits) = self.bit_depth {
+            bit_depth::check("bit_depth", bits)?;
+        }
         Ok(transform)
     }
 }
@@ -97,6 +106,7 @@ impl Modality for Xray {
             "aspect_ratio": "squeezed",
             "crop_scale": [0.2, 1.0],
             "horizontal_flip": true,
+            "bit_depth": 16,
         });
         // What published weights need of files, without the reference's training.
         let published_weights = json!({ "aspect_ratio": "squeezed" });
@@ -109,7 +119,7 @@ impl Modality for Xray {
 
     fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {
         let transform = request.options.transform()?;
-        let Found { files, account } = reader::find(&request.base, &request.data)?;
+        let Found { files, account } = reader::find(&request.base, &request.data, request.options.bit_depth)?;
         let labels = match &request.options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
@@ -123,7 +133,7 @@ impl Modality for Xray {
     }
 }
 
-/// Dataset of opened radiographs: one file is one sample, of files with several frames the first.
+/// Dataset of opened radiographs: one file is one sample, of files with several frames or pages the first.
 pub struct Radiographs {
     /// Those of saved samples, which have no labels.
     options: Options,
@@ -161,7 +171,8 @@ impl Dataset for Radiographs {
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let file = &self.files[index];
         file.check_unchanged()?;
-        let image = self.options.aspect_ratio.applied(reader::read(file)?, self.options.size)?;
+        let image =
+            self.options.aspect_ratio.applied(reader::read(file, self.options.bit_depth)?, self.options.size)?;
         self.transform.load(&image, view, rng, sample)
     }
 
@@ -176,7 +187,7 @@ impl Dataset for Radiographs {
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let file = &self.files[index];
-        let (image, labels) = (reader::read(file)?, label_image::read_labels(mask)?);
+        let (image, labels) = (reader::read(file, self.options.bit_depth)?, label_image::read_labels(mask)?);
         check_fits(&mask.id, labels.shape(), &file.id, &[image.height(), image.width()])?;
         self.transform.evaluation_labels(&self.options.aspect_ratio.applied_to_labels(labels, self.options.size)?)
     }

@@ -1,44 +1,85 @@
 //! Finding and reading of radiographs: image files and DICOM files.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use medcoss_formats::dicom;
+use medcoss_formats::dicom::{self, radiograph};
 use medcoss_formats::image_file::{self, DecodedImage};
-use medcoss_sdk::{Error, Found, FoundFile, Verdict, find_files_by_content, log};
+use medcoss_sdk::{Account, Error, Found, FoundFile, Verdict, find_files_by_content};
 
 /// File formats that are read, for display.
-pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", dicom::FILE_FORMATS];
+pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", "BMP", dicom::FILE_FORMATS];
 
-/// The files of the entries. Of DICOM files in folders, those that can hold no image, such as reports, are excluded.
+/// Files of more than 8 bits that are read when a dataset is opened, to say how many bits they use.
+const MAX_DEPTHS: usize = 32;
+
+/// The files of the entries. Of DICOM files in folders, those that are no radiographs are left out.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
-pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
+pub fn find(base: &Path, entries: &[PathBuf], bit_depth: Option<u32>) -> Result<Found, Error> {
     let verdict = |path: &Path, name: &str| match image_file::has_known_extension(name) {
         true => Verdict::Used,
-        false => dicom::candidate(path, name).verdict(),
+        false => radiograph::verdict(path, name),
     };
-    find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))
+    let mut found = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
+    survey(&found.files, bit_depth, &mut found.account);
+    Ok(found)
 }
 
-/// Reads a radiograph as grey in `[0, 1]`. Image files hold grey values for display; DICOM files state the transformation of theirs. Colour is
-/// converted to luma. Of several frames the first is read, with one warning.
+/// Says what of the files is not in the samples as it is in them: further frames, and the scale of more than 8 bits.
+fn survey(files: &[FoundFile], bit_depth: Option<u32>, account: &mut Account) {
+    let (mut n_several, mut deep) = (0, Vec::new());
+    for file in files {
+        let has_several = if is_image_file(&file.path) {
+            let head = image_file::head(&file.path);
+            deep.extend(head.is_some_and(|head| head.is_deep).then_some(file));
+            head.is_some_and(|head| head.has_further_images)
+        } else {
+            dicom::n_frames(&file.path) > 1
+        };
+        n_several += usize::from(has_several);
+    }
+    account.notice(n_several, files.len(), "files have several frames or pages, of which the first is read");
+    if bit_depth.is_some() {
+        return;
+    }
+    // Evenly spread, so that the same files are looked at each time.
+    let n_looked_at = deep.len().min(MAX_DEPTHS);
+    let looked_at = (0..n_looked_at).map(|number| deep[number * deep.len() / n_looked_at]);
+    let mut n_of_depth = BTreeMap::new();
+    for file in looked_at {
+        if let Ok((_, Some(depth))) = image_file::read_grey_by_depth(&file.path, None) {
+            *n_of_depth.entry((depth.stored, depth.used)).or_insert(0) += 1;
+        }
+    }
+    for ((stored, used), n) in n_of_depth {
+        if used < stored {
+            let (white, n_deep) = ((1_u64 << used) - 1, deep.len());
+            account.notice(
+                n,
+                n_looked_at,
+                format!(
+                    "images of {stored} bits use {used}: {white} becomes white ({n_looked_at} of {n_deep} such images were looked at; \
+                     set bit_depth to scale all alike)"
+                ),
+            );
+        }
+    }
+}
+
+/// Reads a radiograph as grey in `[0, 1]`. Image files hold grey values for display, of `bit_depth` bits or of as many as they use; DICOM
+/// files state the transformation of theirs. Colour is converted to luma. Of several frames or pages the first is read.
 ///
 /// # Errors
 /// A file that is missing, damaged or of another kind.
-pub fn read(file: &FoundFile) -> Result<DecodedImage, Error> {
-    static SEVERAL_REPORTED: AtomicBool = AtomicBool::new(false);
+pub fn read(file: &FoundFile, bit_depth: Option<u32>) -> Result<DecodedImage, Error> {
     if is_image_file(&file.path) {
-        return image_file::read_grey(&file.path);
+        return image_file::read_grey_by_depth(&file.path, bit_depth).map(|(image, _)| image);
     }
-    let image = dicom::read_image(&file.path)?;
-    if image.n_frames > 1 && !SEVERAL_REPORTED.swap(true, Ordering::Relaxed) {
-        log::warn(&format!("{} has {} frames; only the first frame of such files is used", file.id, image.n_frames));
-    }
-    Ok(DecodedImage::Floats(image.image.into_grey()))
+    Ok(DecodedImage::Floats(dicom::read_image(&file.path)?.image.into_grey()))
 }
 
 /// Whether a file is an image file rather than a DICOM file: by its name or, where that says neither, by its first

@@ -9,6 +9,9 @@ fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
 }
 
 use medcoss_formats::aspect_ratio::AspectRatio;
+use medcoss_formats::dicom;
+use medcoss_formats::dicom::write::DicomFile;
+use medcoss_formats::dicom::write_multi_frame::{Kind, MultiFrameFile, WrittenFrames};
 use medcoss_sdk::{
     Continuous, Dataset, FoundFile, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, patch,
     sample_rng, serde_json,
@@ -130,6 +133,8 @@ fn wrong_settings_are_named() {
     refused(serde_json::json!({ "mask_ratio": 1.0 }), "mask_ratio");
     refused(serde_json::json!({ "size": 16, "mask_ratio": 0.5 }), "mask_ratio");
     refused(serde_json::json!({ "crop_scale": [0.5, 0.2] }), "crop_scale");
+    refused(serde_json::json!({ "bit_depth": 7 }), "bit_depth");
+    refused(serde_json::json!({ "bit_depth": 33 }), "bit_depth");
     assert!(serde_json::from_value::<Options>(serde_json::json!({ "sise": 64 })).is_err());
 }
 
@@ -198,6 +203,116 @@ fn dicom_files_are_found_by_content_and_those_without_an_image_are_passed_over()
     let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.record(index).id).collect();
     assert_eq!(ids, ["1.2.840.7", "chest_0000.png", "chest_0001.png", "chest_0002.jpg", "chest_0004.dcm"]);
     load(&dataset, 0, View::Evaluation, 0).unwrap();
+}
+
+/// Files that are left out and notices, as phrases.
+fn reported(dataset: &Radiographs) -> (Vec<String>, Vec<String>) {
+    let account = dataset.account().unwrap();
+    let left_out = account.left_out().map(|(file, reason)| format!("{file}: {reason}"));
+    let notices = account.notices().iter().map(|notice| format!("{} of {} {}", notice.n, notice.of, notice.what));
+    (left_out.collect(), notices.collect())
+}
+
+#[test]
+fn scans_in_a_folder_of_radiographs_are_left_out_and_named_ones_are_read() {
+    let base = tempfile::tempdir().unwrap();
+    std::fs::create_dir(base.path().join("study")).unwrap();
+    let file = |modality, name: &str| {
+        let stored: Vec<i32> = (0..12).collect();
+        let file = DicomFile {
+            modality,
+            series: "2.25.7",
+            number: 1,
+            size: [3, 4],
+            stored: &stored,
+            bits_stored: 12,
+            signed: false,
+            inverted: false,
+            rescale: None,
+            window: None,
+            place: None,
+        };
+        file.write(&base.path().join("study").join(name)).unwrap();
+    };
+    file(dicom::write::Modality::Radiography, "a.dcm");
+    file(dicom::write::Modality::Ct, "b.dcm");
+    file(dicom::write::Modality::Mr, "c");
+    let frames = vec![vec![7; 12], vec![9; 12]];
+    let clip = MultiFrameFile {
+        kind: Kind::Ultrasound { frame_time_ms: 20.0, region: None },
+        series: "2.25.8",
+        size: [3, 4],
+        channels: 1,
+        frames: WrittenFrames::Native(&frames),
+    };
+    clip.write(&base.path().join("study/d.dcm")).unwrap();
+    std::fs::write(base.path().join("study/notes.txt"), "a note").unwrap();
+    let dataset = open(base.path(), &["study"], Options { size: 32, ..Options::default() }).unwrap();
+    assert_eq!((dataset.len(), dataset.record(0).id.as_str()), (1, "study/a.dcm"));
+    let (left_out, notices) = reported(&dataset);
+    assert_eq!(
+        left_out,
+        [
+            "study/b.dcm: DICOM of modality CT",
+            "study/c: DICOM of modality MR",
+            "study/d.dcm: DICOM of modality US",
+            "study/notes.txt: another kind of file (.txt)",
+        ]
+    );
+    assert_eq!(notices, Vec::<String>::new());
+    // Whoever names a file means it.
+    let dataset =
+        open(base.path(), &["study/b.dcm", "study/d.dcm"], Options { size: 32, ..Options::default() }).unwrap();
+    assert_eq!(dataset.len(), 2);
+    assert_eq!(reported(&dataset).1, ["1 of 2 files have several frames or pages, of which the first is read"]);
+    std::fs::remove_file(base.path().join("study/a.dcm")).unwrap();
+    let error = open(base.path(), &["study"], Options::default()).err().unwrap();
+    assert!(error.message().contains("1 DICOM of modality CT"), "{error}");
+}
+
+#[test]
+fn images_of_12_bits_in_16_are_scaled_and_reported() {
+    let base = tempfile::tempdir().unwrap();
+    let write = |name: &str, most: u16| {
+        let image = image::ImageBuffer::from_fn(40, 40, |column, _| image::Luma([if column < 20 { 0 } else { most }]));
+        image.save(base.path().join(name)).unwrap();
+    };
+    write("a.png", 4095);
+    write("b.png", 65535);
+    write("c.png", 1023);
+    image::GrayImage::from_pixel(40, 40, image::Luma([90])).save(base.path().join("d.png")).unwrap();
+    let open = |bit_depth| open(base.path(), &["."], Options { size: 32, bit_depth, ..Options::default() }).unwrap();
+    let most = |dataset: &Radiographs, index| {
+        load(dataset, index, View::Evaluation, 0).map(|(tokens, _)| tokens.into_iter().fold(0.0, f32::max))
+    };
+    let dataset = open(None);
+    assert!((0..3).all(|index| most(&dataset, index).unwrap() > 0.999));
+    let notices = reported(&dataset).1;
+    assert_eq!(notices.len(), 2);
+    assert!(notices[0].starts_with("1 of 3 images of 16 bits use 10: 1023 becomes white (3 of 3 such"), "{notices:?}");
+    assert!(notices[1].starts_with("1 of 3 images of 16 bits use 12: 4095 becomes white"), "{notices:?}");
+    // All alike where the user says so: what does not fit is refused, and nothing is guessed.
+    let dataset = open(Some(12));
+    assert!((most(&dataset, 2).unwrap() - 1023.0 / 4095.0).abs() < 1e-3);
+    let error = most(&dataset, 1).unwrap_err();
+    assert!(error.code() == code::UNSUPPORTED && error.message().contains("b.png has a number of 65535"), "{error}");
+    assert!((most(&dataset, 3).unwrap() - 90.0 / 255.0).abs() < 1e-3);
+    assert_eq!(dataset.account().unwrap().notices(), []);
+    let dataset = open(Some(16));
+    assert!(most(&dataset, 0).unwrap() < 0.07);
+}
+
+#[test]
+fn bmp_is_read_and_saved() {
+    let base = tempfile::tempdir().unwrap();
+    image::GrayImage::from_fn(40, 40, |x, _| image::Luma([x as u8 * 6])).save(base.path().join("a.BMP")).unwrap();
+    let dataset = open(base.path(), &["."], Options { size: 32, ..Options::default() }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let saved = dataset.save_samples(&[0], folder.path()).unwrap();
+    assert_eq!(saved.data, [PathBuf::from("000000.bmp")]);
+    let again = open(folder.path(), &["000000.bmp"], serde_json::from_value(saved.options).unwrap()).unwrap();
+    let evaluated = |dataset| load(dataset, 0, View::Evaluation, 0).unwrap().0;
+    assert_eq!(evaluated(&again), evaluated(&dataset));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Segmentation masks of images: labels as they are stored in PNG and TIFF files of 1 to 16 bit.
+//! Segmentation masks of images: labels as they are stored in PNG and TIFF files of 1 to 16 bit, and in BMP files of 1 to 8.
 //!
 //! A label is the stored number of a pixel: grey is not rescaled, and a palette gives its indices. JPEG is not read,
 //! since it changes numbers.
@@ -6,8 +6,9 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
-use image::ImageDecoder;
+use image::codecs::bmp::BmpDecoder;
 use image::metadata::Orientation;
+use image::{ColorType as DecodedColour, ImageDecoder, ImageError};
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::{Error, FoundFile};
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
@@ -15,15 +16,15 @@ use tiff::tags::Tag;
 
 use crate::image_file::png_decoder;
 use crate::tiff_file::{TiffFile, check_size};
-use crate::tiff_pixels::Colour;
+use crate::tiff_pixels::{Colour, Numbers};
 
 /// File extensions of supported masks.
-pub const MASK_EXTENSIONS: &[&str] = &[".png", ".tif", ".tiff"];
+pub const MASK_EXTENSIONS: &[&str] = &[".png", ".tif", ".tiff", ".bmp"];
 /// Memory that the decoder may claim beside the pixels, in bytes.
 const MAX_DECODER_BYTES: usize = 1 << 26;
 
-/// Reads the labels of an image, `[rows, columns]`: grey pixels (PNG, TIFF), indices of a palette (PNG), or equal red,
-/// green and blue (PNG). The content decides the format, not the name.
+/// Reads the labels of an image, `[rows, columns]`: grey pixels (PNG, TIFF), indices of a palette (PNG, BMP), or equal red,
+/// green and blue (PNG, BMP). The content decides the format, not the name.
 ///
 /// # Errors
 /// A file that is missing, damaged or of another kind; colours, transparency, white as 0, more than 16 bit.
@@ -38,13 +39,14 @@ pub fn read_labels(mask: &FoundFile) -> Result<LabelMap, Error> {
     match first.as_slice() {
         [0x89, b'P', b'N', b'G'] => read_png(mask, file),
         [b'I', b'I', 42 | 43, 0] | [b'M', b'M', 0, 42 | 43] => read_tiff(mask),
+        [b'B', b'M', ..] => read_bmp(mask, file),
         [0xff, 0xd8, 0xff, _] => Err(Error::unsupported(format!(
             "mask {} is a JPEG, which does not keep numbers as they are\nhint: export masks as PNG",
             mask.id
         ))),
         other => {
             let (mask, begins) = (&mask.id, other.escape_ascii());
-            Err(Error::corrupt(format!("mask {mask} is neither PNG nor TIFF; it begins with \"{begins}\"")))
+            Err(Error::corrupt(format!("mask {mask} is neither PNG, TIFF nor BMP; it begins with \"{begins}\"")))
         }
     }
 }
@@ -117,13 +119,38 @@ fn add_labels(
     Ok(())
 }
 
+fn read_bmp(mask: &FoundFile, file: BufReader<File>) -> Result<LabelMap, Error> {
+    let damaged = |error: ImageError| Error::corrupt(format!("mask {} is damaged", mask.id)).caused_by(&error);
+    let mut decoder = BmpDecoder::new(file).map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    check_size(&mask.path, width, height)?;
+    if decoder.get_palette().is_some() {
+        decoder.set_indexed_color(true);
+    }
+    let colour = match decoder.color_type() {
+        DecodedColour::L8 => ColorType::Grayscale,
+        DecodedColour::Rgba8 => ColorType::Rgba,
+        _ => ColorType::Rgb,
+    };
+    // Sizes are within the limit, and a pixel has four bytes at most.
+    let mut samples = vec![0; decoder.total_bytes() as usize];
+    decoder.read_image(&mut samples).map_err(damaged)?;
+    let mut labels = Vec::with_capacity(width * height);
+    add_labels(mask, &mut labels, samples.into_iter().map(u16::from), colour, BitDepth::Eight)?;
+    LabelMap::new(&[height, width], labels)
+}
+
 fn read_tiff(mask: &FoundFile) -> Result<LabelMap, Error> {
     let mut tiff = TiffFile::open(&mask.path)?;
     let kind = tiff.pixel_kind()?;
-    if kind.colour != Colour::Grey || kind.bits > 16 {
+    if tiff.is_turned() {
+        return Err(turned(mask, &"Orientation"));
+    }
+    if kind.colour != Colour::Grey || kind.bits > 16 || kind.numbers != Numbers::Unsigned {
         return Err(tiff.unsupported(&format!(
-            "{}-bit pixels of kind {:?}, and a mask has one number of up to 16 bit a pixel",
-            kind.bits, kind.colour
+            "{}-bit pixels of kind {:?} ({:?}), and a mask has one unsigned number of up to 16 bit a pixel",
+            kind.bits, kind.colour, kind.numbers
         )));
     }
     if tiff.number(Tag::PhotometricInterpretation) == Some(0) {
@@ -148,11 +175,15 @@ fn check_upright(mask: &FoundFile) -> Result<(), Error> {
     match orientation {
         // A file that cannot be opened here reports its error when it is read.
         None | Some(Orientation::NoTransforms) => Ok(()),
-        Some(other) => Err(Error::unsupported(format!(
-            "mask {} has a tag that turns it ({other:?})\nhint: turn the pixels and remove the tag",
-            mask.id
-        ))),
+        Some(other) => Err(turned(mask, &other)),
     }
+}
+
+fn turned(mask: &FoundFile, tag: &dyn std::fmt::Debug) -> Error {
+    Error::unsupported(format!(
+        "mask {} has a tag that turns it ({tag:?})\nhint: turn the pixels and remove the tag",
+        mask.id
+    ))
 }
 
 fn too_large(mask: &FoundFile) -> Error {

@@ -4,7 +4,11 @@
 
 #[cfg(feature = "image")]
 pub mod aspect_ratio;
+#[cfg(feature = "image")]
+pub mod bit_depth;
 pub mod clip_transform;
+#[cfg(any(feature = "dicom", feature = "tiff"))]
+mod decode_failure;
 #[cfg(any(feature = "dicom", feature = "image"))]
 pub mod deidentify;
 #[cfg(feature = "dicom")]
@@ -17,6 +21,8 @@ mod gzip_stream;
 #[cfg(feature = "image")]
 pub mod image_file;
 pub mod image_series;
+#[cfg(any(feature = "dicom", feature = "tiff"))]
+mod jpeg2000_stream;
 #[cfg(feature = "image")]
 mod jpeg_file;
 #[cfg(feature = "image")]
@@ -35,6 +41,10 @@ mod nifti_voxels;
 pub mod nifti_write;
 #[cfg(any(feature = "dicom", feature = "nifti"))]
 mod orientation;
+#[cfg(any(feature = "dicom", feature = "tiff"))]
+mod packbits;
+#[cfg(feature = "image")]
+mod png_head;
 #[cfg(feature = "volume")]
 pub mod reference_preparation;
 #[cfg(feature = "slide")]
@@ -43,16 +53,22 @@ pub mod slide;
 mod slide_level;
 #[cfg(feature = "slide")]
 mod slide_resolution;
+#[cfg(feature = "slide")]
+mod slide_scn;
 #[cfg(feature = "volume")]
 pub mod sub_volume_labels;
 #[cfg(feature = "volume")]
 pub mod sub_volumes;
+#[cfg(feature = "tiff")]
+mod tiff_chunk;
 #[cfg(feature = "tiff")]
 mod tiff_colour;
 #[cfg(feature = "tiff")]
 pub mod tiff_file;
 #[cfg(feature = "tiff")]
 mod tiff_jpeg;
+#[cfg(feature = "tiff")]
+mod tiff_orientation;
 #[cfg(feature = "tiff")]
 mod tiff_patch;
 #[cfg(feature = "tiff")]

@@ -20,10 +20,19 @@ const ALIKE: f64 = 1.01;
 
 /// An open whole-slide image.
 pub enum Slide {
-    /// Aperio SVS, OME-TIFF, and any other TIFF with a pyramid or a single level.
+    /// Aperio SVS, Leica SCN, OME-TIFF, and any other TIFF with a pyramid or a single level.
     Tiff(Box<TiffSlide>),
     /// A DICOM whole slide, with the other files of its series.
     Dicom(Box<DicomSlide>),
+}
+
+/// What a slide holds beside the image that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unread {
+    /// Further channels or focal planes.
+    pub planes: bool,
+    /// Further areas of the glass.
+    pub areas: bool,
 }
 
 impl Slide {
@@ -43,6 +52,22 @@ impl Slide {
         match self {
             Self::Tiff(slide) => slide.levels(),
             Self::Dicom(slide) => slide.levels(),
+        }
+    }
+
+    /// Whether a strip or tile of a level is too large to be decoded.
+    pub fn has_giant_pieces(&self, level: Level) -> bool {
+        matches!(self, Self::Tiff(_)) && TiffSlide::has_giant_pieces(level)
+    }
+
+    /// What the file holds beside the image that is read.
+    pub fn unread(&self) -> Unread {
+        match self {
+            Self::Tiff(slide) => {
+                let layout = slide.layout();
+                Unread { planes: layout.n_alike > 0, areas: layout.n_further_areas > 0 }
+            }
+            Self::Dicom(slide) => Unread { planes: slide.has_further_planes(), areas: false },
         }
     }
 

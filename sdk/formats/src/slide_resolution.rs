@@ -16,8 +16,12 @@ const PLAUSIBLE: std::ops::RangeInclusive<f64> = 0.01..=20.0;
 pub(crate) fn microns_per_pixel(file: &mut TiffFile) -> Option<f64> {
     let description = file.text(Tag::ImageDescription).unwrap_or_default();
     let stated = from_aperio(&description).or_else(|| from_ome(&description));
-    let plausible = |mpp: &f64| PLAUSIBLE.contains(mpp);
-    stated.filter(plausible).or_else(|| from_tags(file).filter(plausible))
+    stated.filter(is_plausible).or_else(|| from_tags(file).filter(is_plausible))
+}
+
+/// Whether a microscope can give so many microns per pixel.
+pub(crate) fn is_plausible(mpp: &f64) -> bool {
+    PLAUSIBLE.contains(mpp)
 }
 
 /// Reads Aperio's description: `Aperio Image Library ...|AppMag = 20|MPP = 0.4990|...`
@@ -44,7 +48,7 @@ fn from_ome(description: &str) -> Option<f64> {
 }
 
 /// Value of an attribute in the text of an element.
-fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = element;
     while let Some((before, after)) = rest.split_once(name) {
         let value = after.trim_start().strip_prefix('=').map(str::trim_start);

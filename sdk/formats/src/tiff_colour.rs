@@ -1,19 +1,25 @@
 //! Kinds of pixels of a TIFF page: the meaning of samples by the page's tags, and which kinds are supported.
 //!
-//! Supported are grey (black or white as 0), grey with alpha, RGB, RGBA and YCbCr in whole numbers, and palettes.
-//! Refused are kinds whose black and white no tag states (floating point, signed), whose colours need a profile (CMYK,
-//! L*a*b*), and those that the `tiff` crate does not decode. [`crate::tiff_pixels`] converts pixels.
+//! Supported are grey (black or white as 0), grey with alpha, RGB, RGBA and YCbCr in whole numbers or floating point, and palettes.
+//! Refused are kinds whose colours need a profile (CMYK, L*a*b*), and those that nothing here decodes. No tag states what is black
+//! and white in signed and floating point samples: they are read from 0 up, and others are refused when they are met.
+//! [`crate::tiff_pixels`] converts pixels.
 
 use tiff::ColorType;
 use tiff::TiffResult;
 use tiff::decoder::Decoder;
 use tiff::tags::{PhotometricInterpretation, PlanarConfiguration, SampleFormat, Tag};
 
+use crate::tiff_chunk::is_decompressed;
 use crate::tiff_patch::PatchedFile;
-use crate::tiff_pixels::{Alpha, Colour, PixelKind};
+use crate::tiff_pixels::{Alpha, ChunkDecoder, Colour, Numbers, PixelKind};
 
 /// Supported kinds, for error messages.
-const READ: &str = "TIFF is read in grey, RGB, YCbCr and with a palette, in whole numbers";
+const READ: &str = "TIFF is read in grey, RGB, YCbCr and with a palette, of 1 to 16 or 32 bits";
+/// Compressions that are JPEG 2000: Aperio's in YCbCr and in RGB, and the usual one.
+const JPEG_2000: [u64; 3] = [APERIO_YCBCR, APERIO_RGB, 34712];
+const APERIO_YCBCR: u64 = 33003;
+const APERIO_RGB: u64 = 33005;
 
 /// The kind of a page's pixels. The text says why it is not supported, as the end of "... has".
 pub(crate) fn pixel_kind(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Result<PixelKind, String>> {
@@ -25,7 +31,7 @@ fn kind_or_reason(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Result<Pixel
     let compression = decoder.find_tag_unsigned::<u64>(Tag::Compression)?.unwrap_or(1);
     if let Some(name) = refused_compression(compression) {
         return Ok(Err(format!(
-            "pixels compressed as {name} ({compression}); JPEG, LZW, Deflate, PackBits and fax of group 4 are read\n\
+            "pixels compressed as {name} ({compression}); JPEG, JPEG 2000, LZW, Deflate, PackBits and fax of group 4 are read\n\
              hint: convert the file to one of these"
         )));
     }
@@ -49,22 +55,55 @@ fn kind_or_reason(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Result<Pixel
             Err(other) => return Ok(Err(format!("pixels of kind {other:?}"))),
         },
     };
+    // Aperio's codes state the colours, whatever the photometric interpretation says.
+    let colour = match (compression, colour) {
+        (APERIO_YCBCR, Colour::Rgb) => Colour::YCbCr,
+        (APERIO_RGB, Colour::YCbCr) => Colour::Rgb,
+        _ => colour,
+    };
     let formats = decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat)?.unwrap_or_default();
-    if let Some(&format) = formats.iter().find(|&&format| format != SampleFormat::Uint.to_u16()) {
-        let kind = if format == SampleFormat::IEEEFP.to_u16() { "floating point" } else { "signed or of another kind" };
-        return Ok(Err(format!("{bits}-bit samples that are {kind}: it does not say which are black and white")));
+    let format = formats.first().copied().unwrap_or(SampleFormat::Uint.to_u16());
+    let numbers = match SampleFormat::from_u16_exhaustive(format) {
+        SampleFormat::Uint => Numbers::Unsigned,
+        SampleFormat::Int if matches!(bits, 8 | 16 | 32) => Numbers::Signed,
+        SampleFormat::IEEEFP if matches!(bits, 32 | 64) => Numbers::Float,
+        SampleFormat::Int => return Ok(Err(format!("signed samples of {bits} bits"))),
+        SampleFormat::IEEEFP => return Ok(Err(format!("floating point samples of {bits} bits"))),
+        _ => return Ok(Err(format!("{bits}-bit samples of a kind that is no number (SampleFormat {format})"))),
+    };
+    if numbers != Numbers::Unsigned && (colour == Colour::Palette || colour == Colour::YCbCr) {
+        return Ok(Err(format!("{bits}-bit samples of kind {colour:?} that are {numbers:?}")));
     }
     let inverted = photometric(decoder)? == Some(PhotometricInterpretation::WhiteIsZero);
-    if inverted && !(colour == Colour::Grey && matches!(bits, 1 | 2 | 4 | 8 | 16 | 32)) {
+    let can_invert = colour == Colour::Grey && numbers == Numbers::Unsigned && matches!(bits, 1 | 2 | 4 | 8..=16 | 32);
+    if inverted && !can_invert {
         return Ok(Err(format!("{bits}-bit samples in {} channels with white as 0", colour.n_samples())));
-    }
-    let small = bits < 8 && matches!(colour, Colour::Grey | Colour::Palette);
-    if !small && !matches!(bits, 8 | 16 | 32) {
-        return Ok(Err(format!("{bits}-bit samples")));
     }
     let planar = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration)?;
     let planar = planar == Some(PlanarConfiguration::Planar.to_u16());
-    Ok(Ok(PixelKind { colour, bits: usize::from(bits), planar }))
+    let n_samples = decoder.find_tag_unsigned::<u16>(Tag::SamplesPerPixel)?.unwrap_or(1);
+    let is_plain = usize::from(n_samples) == colour.n_samples() && colour != Colour::Palette;
+    let is_small = bits < 8 && matches!(colour, Colour::Grey | Colour::Palette);
+    let chunk_decoder = if JPEG_2000.contains(&compression) {
+        if !is_plain || planar || inverted || !(8..=16).contains(&bits) || numbers != Numbers::Unsigned {
+            return Ok(Err(format!("{bits}-bit samples of kind {colour:?} in JPEG 2000")));
+        }
+        ChunkDecoder::Jpeg2000
+    } else if numbers == Numbers::Unsigned && ((9..=15).contains(&bits) || bits < 8 && !is_small) {
+        let predictor = decoder.find_tag_unsigned::<u16>(Tag::Predictor)?.unwrap_or(1);
+        if !is_plain || colour == Colour::YCbCr || predictor != 1 || !is_decompressed(compression) {
+            return Ok(Err(format!(
+                "{bits}-bit samples of kind {colour:?} with predictor {predictor} and compression {compression}"
+            )));
+        }
+        ChunkDecoder::Packed
+    } else {
+        if !is_small && !matches!(bits, 8 | 16 | 32) && numbers != Numbers::Float {
+            return Ok(Err(format!("{bits}-bit samples")));
+        }
+        ChunkDecoder::Crate
+    };
+    Ok(Ok(PixelKind { colour, bits: usize::from(bits), numbers, planar, inverted, decoder: chunk_decoder }))
 }
 
 fn photometric(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Option<PhotometricInterpretation>> {
@@ -95,8 +134,6 @@ fn refused_compression(code: u64) -> Option<&'static str> {
         2 | 3 => Some("fax of group 3"),
         6 => Some("JPEG in its old form"),
         32809 => Some("ThunderScan"),
-        // The first two are Aperio's, in YCbCr and in RGB.
-        33003 | 33005 | 34712 => Some("JPEG 2000"),
         34676 | 34677 => Some("LogLuv"),
         50000 => Some("Zstandard"),
         50001 => Some("WebP"),

@@ -1,11 +1,11 @@
 //! TIFF images, region by region: strips and tiles, classic and BigTIFF, any compression that the `tiff` crate knows
-//! (JPEG, LZW, Deflate, PackBits, fax of group 4).
+//! (JPEG, LZW, Deflate, PackBits, fax of group 4), and JPEG 2000.
 //!
-//! Only the strips or tiles that a region touches are decoded, one at a time: memory follows the region, not the file.
-//! `tiff_colour` lists the supported kinds of pixels, and [`crate::slide`] finds the pages that belong together. The
-//! orientation tag is ignored.
+//! Only the strips or tiles that a region touches are decoded, one at a time: memory follows the region, not the file. Pages are
+//! turned as their orientation tag says. `tiff_colour` lists the supported kinds of pixels, `tiff_chunk` decodes those that the
+//! crate does not, and [`crate::slide`] finds the pages that belong together.
 
-use std::io::{ErrorKind, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -17,28 +17,35 @@ use tiff::decoder::{ChunkType, Decoder};
 use tiff::tags::Tag;
 use tiff::{TiffError, TiffResult};
 
+use crate::decode_failure::Failure;
+use crate::tiff_chunk::{self, Planes};
 use crate::tiff_colour;
 use crate::tiff_jpeg::stated_size;
+use crate::tiff_orientation::TiffOrientation;
 use crate::tiff_patch::PatchedFile;
-use crate::tiff_pixels::{Chunk, Colour, PixelKind};
+use crate::tiff_pixels::{Chunk, ChunkDecoder, Colour, PixelKind};
 
 /// Largest region that is read at once, in pixels: 8192 x 8192. Guards against decompression bombs.
 pub const MAX_PIXELS: usize = 1 << 26;
 /// Largest single strip or tile, decoded, in bytes.
-const MAX_CHUNK_BYTES: usize = 1 << 28;
+pub(crate) const MAX_CHUNK_BYTES: usize = 1 << 28;
 
 /// Side in pixels of a tile that is allowed whatever the size of its page.
 const LARGEST_SMALL_TILE: usize = 4096;
 
 /// Compression tag of strips and tiles in JPEG.
 const JPEG: u64 = 7;
+/// Value of FillOrder where the lowest bit of a byte is the first.
+const LOWEST_BIT_FIRST: u64 = 2;
 
 /// An open TIFF file, positioned on one of its pages.
 pub struct TiffFile {
     path: PathBuf,
     decoder: Decoder<PatchedFile>,
     directory: u64,
+    /// The current page as it is stored, and how it is turned for display.
     page: Page,
+    orientation: TiffOrientation,
     /// The palette of the current page, once the page has been read.
     palette: Option<Vec<[f32; 3]>>,
     /// The strips or tiles of the current page, once the page has been read.
@@ -48,11 +55,11 @@ pub struct TiffFile {
 /// Locations of the strips or tiles of a page.
 struct Pieces {
     in_jpeg: bool,
-    /// Offset and length of each; empty where they are not needed.
+    /// Offset and length of each.
     places: Vec<(u64, u64)>,
 }
 
-/// A page (an image file directory) of a TIFF file.
+/// A page (an image file directory) of a TIFF file, as it is displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// Columns.
@@ -77,13 +84,13 @@ impl TiffFile {
     }
 
     fn on_first_page(path: &Path, file: PatchedFile) -> Result<Self, Error> {
-        let (decoder, page, directory) = guarded(path, || {
+        let (decoder, (page, orientation), directory) = guarded(path, || {
             let mut decoder = Decoder::new(file)?;
             let page = page(&mut decoder)?;
             let directory = decoder.ifd_pointer().map_or(0, |pointer| pointer.0);
             Ok((decoder, page, directory))
         })?;
-        Ok(Self { path: path.to_owned(), decoder, directory, page, palette: None, pieces: None })
+        Ok(Self { path: path.to_owned(), decoder, directory, page, orientation, palette: None, pieces: None })
     }
 
     /// Path of the file.
@@ -93,7 +100,13 @@ impl TiffFile {
 
     /// The current page.
     pub fn page(&self) -> Page {
-        self.page
+        let [width, height] = self.orientation.sides([self.page.width, self.page.height]);
+        Page { width, height, chunk: self.orientation.sides(self.page.chunk), ..self.page }
+    }
+
+    /// Whether the orientation tag turns the page.
+    pub(crate) fn is_turned(&self) -> bool {
+        !self.orientation.is_upright()
     }
 
     /// Offset of the current page's directory, for [`TiffFile::go_to`].
@@ -111,8 +124,9 @@ impl TiffFile {
     /// # Errors
     /// There is no next page, or it is invalid; a page after it can still be moved to.
     pub fn go_to_next(&mut self) -> Result<(), Error> {
-        (self.palette, self.pieces) = (None, None);
-        self.page = self.ask(|decoder| {
+        // Of a page that is invalid nothing is known.
+        (self.palette, self.pieces, self.directory) = (None, None, 0);
+        (self.page, self.orientation) = self.ask(|decoder| {
             decoder.next_image()?;
             page(decoder)
         })?;
@@ -144,7 +158,7 @@ impl TiffFile {
         self.ask(|decoder| decoder.find_tag_unsigned(tag)).ok().flatten()
     }
 
-    /// A tag of the page with a fraction; `None` where it is missing or of another type.
+    /// A tag of the page with a fraction or a floating point number; `None` where it is missing or of another type.
     pub fn fraction(&mut self, tag: Tag) -> Option<f64> {
         match self.ask(|decoder| decoder.find_tag(tag)).ok()?? {
             Value::Rational(above, below) => Some(f64::from(above) / f64::from(below)),
@@ -152,6 +166,7 @@ impl TiffFile {
                 [Value::Rational(above, below)] => Some(f64::from(*above) / f64::from(*below)),
                 _ => None,
             },
+            Value::Float(value) => Some(value.into()),
             other => other.into_f64().ok(),
         }
     }
@@ -166,7 +181,7 @@ impl TiffFile {
     /// # Errors
     /// Those of [`TiffFile::read_region`].
     pub fn read_whole(&mut self) -> Result<Image, Error> {
-        let Page { width, height, .. } = self.page;
+        let Page { width, height, .. } = self.page();
         self.read_region(Region { left: 0, top: 0, width, height })
     }
 
@@ -182,7 +197,15 @@ impl TiffFile {
 
     /// Reads a region as [`TiffFile::read_region`] does. Tiles that the file leaves out have the value `left_out`.
     pub(crate) fn read_region_over(&mut self, region: Region, left_out: f32) -> Result<Image, Error> {
-        let (columns, rows) = self.ranges(region)?;
+        self.check_region(region)?;
+        let stored = self.orientation.stored(region, [self.page.width, self.page.height]);
+        let image = self.read_stored(stored, left_out)?;
+        self.orientation.displayed(image)
+    }
+
+    /// Reads a region of the page as it is stored.
+    fn read_stored(&mut self, region: Region, left_out: f32) -> Result<Image, Error> {
+        let (columns, rows) = (region.left..region.left + region.width, region.top..region.top + region.height);
         let pixels = self.pixel_kind()?;
         let [chunk_width, chunk_height] = self.page.chunk;
         let n_across = self.page.width.div_ceil(chunk_width);
@@ -210,23 +233,24 @@ impl TiffFile {
         Image::new([region.height, region.width, n_channels], out)
     }
 
-    /// Checked columns and rows of a region.
-    fn ranges(&self, region: Region) -> Result<(Range<usize>, Range<usize>), Error> {
-        let Page { width, height, .. } = self.page;
-        let right = region.left.checked_add(region.width).filter(|&right| right <= width);
-        let bottom = region.top.checked_add(region.height).filter(|&bottom| bottom <= height);
-        let (Some(right), Some(bottom), true) = (right, bottom, region.width > 0 && region.height > 0) else {
+    fn check_region(&self, region: Region) -> Result<(), Error> {
+        let Page { width, height, .. } = self.page();
+        let fits = |start: usize, length: usize, most: usize| {
+            length > 0 && start.checked_add(length).is_some_and(|end| end <= most)
+        };
+        if !(fits(region.left, region.width, width) && fits(region.top, region.height, height)) {
             let path = self.path.display();
             return Err(Error::bad_request(format!("{region:?} is not inside the {width}x{height} pixels of {path}")));
-        };
-        check_size(&self.path, region.width, region.height)?;
-        Ok((region.left..right, region.top..bottom))
+        }
+        check_size(&self.path, region.width, region.height)
     }
 
     pub(crate) fn pixel_kind(&mut self) -> Result<PixelKind, Error> {
         if let Some(palette) = &self.palette {
             let bits = palette.len().ilog2() as usize;
-            return Ok(PixelKind { colour: Colour::Palette, bits, planar: false });
+            // The page is presented as grey, and was checked before.
+            let kind = self.ask(tiff_colour::pixel_kind)?.map_err(|what| self.unsupported(&what))?;
+            return Ok(PixelKind { colour: Colour::Palette, bits, planar: false, ..kind });
         }
         let kind = self.ask(tiff_colour::pixel_kind)?.map_err(|what| self.unsupported(&what))?;
         if kind.colour == Colour::Palette {
@@ -242,6 +266,20 @@ impl TiffFile {
 
     /// Decodes a strip or tile of the page, in all its planes. A plane has `n_chunks` of them.
     fn read_chunk(&mut self, index: usize, n_chunks: usize, kind: PixelKind) -> Result<Chunk<'_>, Error> {
+        let Planes { planes, row_stride } = match kind.decoder {
+            ChunkDecoder::Crate => self.read_by_crate(index, n_chunks, kind)?,
+            ChunkDecoder::Jpeg2000 | ChunkDecoder::Packed => self.read_here(index, n_chunks, kind)?,
+        };
+        if let Some(what) = planes.iter().find_map(|plane| kind.out_of_range(plane)) {
+            return Err(self.unsupported(what));
+        }
+        // Components of JPEG 2000 come one by one.
+        let planar = kind.planar || kind.decoder == ChunkDecoder::Jpeg2000;
+        let palette = self.palette.as_deref().unwrap_or_default();
+        Ok(Chunk { planes, kind: PixelKind { planar, ..kind }, row_stride, palette })
+    }
+
+    fn read_by_crate(&mut self, index: usize, n_chunks: usize, kind: PixelKind) -> Result<Planes, Error> {
         // Planes are read one by one: the decoder's own reading of several planes fails for tiles at the lower edge.
         let n_planes = if kind.planar { kind.colour.n_samples() } else { 1 };
         let mut planes = Vec::with_capacity(n_planes);
@@ -249,20 +287,79 @@ impl TiffFile {
         for plane in 0..n_planes {
             let number = u32::try_from(index + plane * n_chunks).map_err(|error| explain(&self.path, &error.into()))?;
             let layout = self.ask(|decoder| decoder.image_chunk_buffer_layout(number))?;
-            if layout.len.saturating_mul(n_planes) > MAX_CHUNK_BYTES {
-                let (found, most) = (layout.len.saturating_mul(n_planes) >> 20, MAX_CHUNK_BYTES >> 20);
-                return Err(self.unsupported(&format!(
-                    "a strip or tile of {found} MiB, above the limit of {most} MiB\nhint: store it in smaller tiles"
-                )));
-            }
+            self.check_chunk_bytes(layout.len.saturating_mul(n_planes))?;
             self.check_jpeg(number as usize)?;
             let mut data = vec![0; layout.len];
             self.ask(|decoder| decoder.read_chunk_bytes(number, &mut data))?;
             row_stride = layout.row_stride.map_or(0, usize::from);
             planes.push(data);
         }
-        let palette = self.palette.as_deref().unwrap_or_default();
-        Ok(Chunk { planes, kind, row_stride, palette })
+        Ok(Planes { planes, row_stride })
+    }
+
+    /// Decodes a strip or tile that the `tiff` crate does not decode.
+    fn read_here(&mut self, index: usize, n_chunks: usize, kind: PixelKind) -> Result<Planes, Error> {
+        let Page { width, height, tiled, chunk: [chunk_width, chunk_height] } = self.page;
+        let n_across = width.div_ceil(chunk_width);
+        let (column, row) = (index % n_across, index / n_across);
+        // What of the strip or tile lies within the page.
+        let needed = [chunk_width.min(width - column * chunk_width), chunk_height.min(height - row * chunk_height)];
+        let n_samples = kind.colour.n_samples();
+        self.check_chunk_bytes((chunk_width * chunk_height).saturating_mul(4 * n_samples))?;
+        let compression = self.number(Tag::Compression).unwrap_or(1);
+        let n_planes = if kind.planar { n_samples } else { 1 };
+        let mut decoded = Planes { planes: Vec::with_capacity(n_planes), row_stride: 0 };
+        for plane in 0..n_planes {
+            let bytes = self.stored_bytes(index + plane * n_chunks)?;
+            let outcome = catch_unwind(AssertUnwindSafe(|| match kind.decoder {
+                ChunkDecoder::Jpeg2000 => {
+                    tiff_chunk::jpeg2000(&bytes, [chunk_width, chunk_height], needed, n_samples, kind.bits)
+                }
+                _ => {
+                    let n_rows = if tiled { chunk_height } else { needed[1] };
+                    let n_in_row = chunk_width * n_samples / n_planes;
+                    tiff_chunk::packed(&bytes, compression, [n_in_row, n_rows], kind.bits, kind.inverted)
+                }
+            }));
+            let path = self.path.display();
+            let Planes { planes, row_stride } = match outcome {
+                Ok(Ok(planes)) => planes,
+                Ok(Err(Failure::Unsupported(what))) => return Err(self.unsupported(&what)),
+                Ok(Err(Failure::Corrupt(what))) => return Err(Error::corrupt(format!("{path} is damaged: {what}"))),
+                Err(_) => return Err(Error::corrupt(format!("{path} has a strip or tile that cannot be decoded"))),
+            };
+            decoded.planes.extend(planes);
+            decoded.row_stride = row_stride;
+        }
+        Ok(decoded)
+    }
+
+    fn check_chunk_bytes(&self, n_bytes: usize) -> Result<(), Error> {
+        if n_bytes > MAX_CHUNK_BYTES {
+            let (found, most) = (n_bytes >> 20, MAX_CHUNK_BYTES >> 20);
+            return Err(self.unsupported(&format!(
+                "a strip or tile of {found} MiB, above the limit of {most} MiB\nhint: store it in smaller tiles"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The bytes of a strip or tile as the file holds them.
+    fn stored_bytes(&mut self, number: usize) -> Result<Vec<u8>, Error> {
+        let place = self.pieces()?.places.get(number).copied();
+        let path = self.path.display().to_string();
+        let (start, length) = place.ok_or_else(|| Error::corrupt(format!("{path} lacks strip or tile {number}")))?;
+        if length > MAX_CHUNK_BYTES as u64 {
+            let (found, most) = (length >> 20, MAX_CHUNK_BYTES >> 20);
+            return Err(self.unsupported(&format!("a strip or tile of {found} MiB, above the limit of {most} MiB")));
+        }
+        self.ask(|decoder| {
+            let file = decoder.inner();
+            file.seek(SeekFrom::Start(start))?;
+            let mut bytes = Vec::new();
+            file.take(length).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })
     }
 
     /// Whether the file leaves a tile out: its offset and length are 0.
@@ -303,15 +400,21 @@ impl TiffFile {
             Some(pieces) => pieces,
             None => {
                 let in_jpeg = self.number(Tag::Compression) == Some(JPEG);
-                let matters = in_jpeg || self.page.tiled;
+                let is_reversed = !in_jpeg && self.number(Tag::FillOrder) == Some(LOWEST_BIT_FIRST);
                 let tags = if self.page.tiled {
                     [Tag::TileOffsets, Tag::TileByteCounts]
                 } else {
                     [Tag::StripOffsets, Tag::StripByteCounts]
                 };
                 let mut numbers = |tag| self.ask(|decoder| Ok(decoder.find_tag_unsigned_vec(tag)?.unwrap_or_default()));
-                let places =
-                    if matters { numbers(tags[0])?.into_iter().zip(numbers(tags[1])?).collect() } else { Vec::new() };
+                let places: Vec<(u64, u64)> = numbers(tags[0])?.into_iter().zip(numbers(tags[1])?).collect();
+                if is_reversed {
+                    let spans = places.clone();
+                    self.ask(|decoder| {
+                        decoder.inner().reverse_bits(spans);
+                        Ok(())
+                    })?;
+                }
                 Pieces { in_jpeg, places }
             }
         };
@@ -355,7 +458,8 @@ fn overlap(range: &Range<usize>, start: usize, length: usize) -> Range<usize> {
     range.start.max(start)..range.end.min(start + length)
 }
 
-fn page(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Page> {
+/// The page that the decoder is on, as it is stored, and how it is turned.
+fn page(decoder: &mut Decoder<PatchedFile>) -> TiffResult<(Page, TiffOrientation)> {
     let (width, height) = decoder.dimensions()?;
     let tiled = decoder.get_chunk_type() == ChunkType::Tile;
     let (chunk_width, chunk_height) = decoder.chunk_dimensions();
@@ -367,7 +471,8 @@ fn page(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Page> {
     if chunk[0] > most[0].saturating_mul(2) || chunk[1] > most[1].saturating_mul(2) {
         return Err(TiffError::LimitsExceeded);
     }
-    Ok(Page { width: width as usize, height: height as usize, tiled, chunk })
+    let orientation = TiffOrientation::of(decoder.find_tag_unsigned(Tag::Orientation).ok().flatten());
+    Ok((Page { width: width as usize, height: height as usize, tiled, chunk }, orientation))
 }
 
 fn cannot(path: &Path, what: &str) -> String {

@@ -1,8 +1,8 @@
 //! TIFF files for the `tiff` crate, with a few bytes changed while they are read.
 //!
-//! The crate reaches only directories of the main chain, and decodes no pages with a palette. Here a sub-directory is
-//! presented as the first of the chain, and the indices of a palette as grey. Nothing else is changed, and the file
-//! itself never.
+//! The crate reaches only directories of the main chain, decodes no pages with a palette, knows tiles by the tags of tiles alone, and
+//! ignores FillOrder. Here a sub-directory is presented as the first of the chain, the indices of a palette as grey, tiles in the tags
+//! of strips by those of tiles, and reversed bits in their usual order. Nothing else is changed, and the file itself never.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -10,6 +10,12 @@ use std::path::Path;
 
 /// Tag PhotometricInterpretation.
 const PHOTOMETRIC: u16 = 262;
+/// Tags StripOffsets and StripByteCounts.
+const STRIPS: [u16; 2] = [273, 279];
+/// Tag TileWidth.
+const TILE_WIDTH: u16 = 322;
+/// Tags TileOffsets and TileByteCounts.
+const TILES: [u16; 2] = [324, 325];
 /// PhotometricInterpretation of grey with black as 0.
 const BLACK_IS_ZERO: u8 = 1;
 /// Field type of 16-bit numbers.
@@ -23,20 +29,50 @@ pub(crate) struct PatchedFile {
     position: u64,
     /// Offsets, and the bytes that are read there.
     patches: Vec<(u64, Vec<u8>)>,
+    /// First byte and end of the spans whose bytes are read with their bits reversed, in ascending order and apart.
+    reversed: Vec<(u64, u64)>,
+}
+
+/// An entry of a directory.
+struct Entry {
+    tag: u16,
+    format: u16,
+    /// Offset of the entry, and of its value, in the file.
+    at: u64,
+    value_at: u64,
 }
 
 impl PatchedFile {
-    /// Opens a file without patches.
+    /// Opens a file on its first page.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: BufReader::new(File::open(path)?), position: 0, patches: Vec::new() })
+        let mut file = Self::plain(path)?;
+        // What is wrong with a header or directory is found by the decoder, which reports it.
+        let first = Layout::read(&mut file).and_then(|layout| {
+            let directory = if layout.big {
+                file.seek(SeekFrom::Start(8)).and_then(|_| layout.number::<8>(&mut file))
+            } else {
+                layout.number::<4>(&mut file)
+            }?;
+            Ok((layout, directory))
+        });
+        if let Ok((layout, directory)) = first {
+            file.name_tiles(&layout, directory);
+        }
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    }
+
+    fn plain(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: BufReader::new(File::open(path)?), position: 0, patches: Vec::new(), reversed: Vec::new() })
     }
 
     /// Opens a file with the directory at this offset as its first.
     pub(crate) fn starting_at(path: &Path, directory: u64) -> io::Result<Self> {
-        let mut file = Self::open(path)?;
+        let mut file = Self::plain(path)?;
         let layout = Layout::read(&mut file)?;
         let patch = if layout.big { (8, layout.ordered(directory.to_le_bytes())) } else { (4, layout.u32(directory)?) };
         file.patches.push(patch);
+        file.name_tiles(&layout, directory);
         file.seek(SeekFrom::Start(0))?;
         Ok(file)
     }
@@ -46,22 +82,55 @@ impl PatchedFile {
     pub(crate) fn with_indices_as_grey(path: &Path, directory: u64) -> io::Result<Option<Self>> {
         let mut file = Self::starting_at(path, directory)?;
         let layout = Layout::read(&mut file)?;
-        file.seek(SeekFrom::Start(directory))?;
-        let n_entries = if layout.big { layout.number::<8>(&mut file)? } else { layout.number::<2>(&mut file)? };
-        for _ in 0..n_entries.min(u64::from(u16::MAX)) {
-            let (tag, kind) = (layout.number::<2>(&mut file)?, layout.number::<2>(&mut file)?);
-            let value_at = file.position + if layout.big { 8 } else { 4 };
-            if tag == u64::from(PHOTOMETRIC) {
-                if kind != u64::from(SHORT) {
-                    return Ok(None);
-                }
-                file.patches.push((value_at, layout.ordered([BLACK_IS_ZERO, 0])));
-                file.seek(SeekFrom::Start(0))?;
-                return Ok(Some(file));
+        let entries = file.entries(&layout, directory)?;
+        let Some(entry) = entries.iter().find(|entry| entry.tag == PHOTOMETRIC && entry.format == SHORT) else {
+            return Ok(None);
+        };
+        file.patches.push((entry.value_at, layout.ordered([BLACK_IS_ZERO, 0])));
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Some(file))
+    }
+
+    /// Reverses the bits of each byte in these spans, each an offset and a length.
+    pub(crate) fn reverse_bits(&mut self, mut spans: Vec<(u64, u64)>) {
+        spans.sort_unstable();
+        self.reversed.clear();
+        for (start, length) in spans {
+            let end = start.saturating_add(length);
+            match self.reversed.last_mut() {
+                Some((_, last)) if start <= *last => *last = end.max(*last),
+                _ => self.reversed.push((start, end)),
             }
-            file.seek(SeekFrom::Start(value_at + if layout.big { 8 } else { 4 }))?;
         }
-        Ok(None)
+    }
+
+    /// Gives the places of tiles the tags of tiles, where they stand in those of strips.
+    fn name_tiles(&mut self, layout: &Layout, directory: u64) {
+        let entries = self.entries(layout, directory).unwrap_or_default();
+        let has = |tag: u16| entries.iter().any(|entry| entry.tag == tag);
+        if !has(TILE_WIDTH) || TILES.into_iter().any(has) || !STRIPS.into_iter().all(has) {
+            return;
+        }
+        for (strips, tiles) in STRIPS.into_iter().zip(TILES) {
+            let named = entries.iter().filter(|entry| entry.tag == strips);
+            self.patches.extend(named.map(|entry| (entry.at, layout.ordered(tiles.to_le_bytes()))));
+        }
+    }
+
+    /// The entries of a directory, up to the end of the file.
+    fn entries(&mut self, layout: &Layout, directory: u64) -> io::Result<Vec<Entry>> {
+        self.seek(SeekFrom::Start(directory))?;
+        let n_entries = if layout.big { layout.number::<8>(self)? } else { layout.number::<2>(self)? };
+        let n_value = if layout.big { 8 } else { 4 };
+        let mut entries = Vec::new();
+        for _ in 0..n_entries.min(u64::from(u16::MAX)) {
+            let at = self.position;
+            let (tag, format) = (layout.number::<2>(self)? as u16, layout.number::<2>(self)? as u16);
+            let value_at = self.position + n_value;
+            entries.push(Entry { tag, format, at, value_at });
+            self.seek(SeekFrom::Start(value_at + n_value))?;
+        }
+        Ok(entries)
     }
 }
 
@@ -75,6 +144,12 @@ impl Read for PatchedFile {
                 let place = (from - self.position) as usize..(to - self.position) as usize;
                 buffer[place].copy_from_slice(&bytes[(from - at) as usize..(to - at) as usize]);
             }
+        }
+        let first = self.reversed.partition_point(|&(_, span_end)| span_end <= self.position);
+        for &(start, span_end) in self.reversed[first..].iter().take_while(|&&(start, _)| start < end) {
+            let (from, to) = (start.max(self.position), span_end.min(end));
+            let place = (from - self.position) as usize..(to - self.position) as usize;
+            buffer[place].iter_mut().for_each(|byte| *byte = byte.reverse_bits());
         }
         self.position = end;
         Ok(n_read)

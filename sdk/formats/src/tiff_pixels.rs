@@ -6,10 +6,86 @@
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PixelKind {
     pub colour: Colour,
-    /// Bits in a sample: 1 to 8, 16 or 32. Below 8, samples of a row follow each other without gaps.
+    /// Bits in a sample: 1 to 16, 32 or 64. Below 8, samples of a row that the crate decodes follow each other without gaps.
     pub bits: usize,
+    pub numbers: Numbers,
     /// Whether each channel is stored separately (PlanarConfiguration 2).
     pub planar: bool,
+    /// Whether white is stored as 0. Decoded samples are turned round.
+    pub inverted: bool,
+    pub decoder: ChunkDecoder,
+}
+
+/// Meaning of the bits of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Whole numbers from black, 0, to white, the largest of so many bits.
+    Unsigned,
+    /// Whole numbers from 0 to the largest of one bit less; negative ones are refused.
+    Signed,
+    /// Floating point from 0 to 1; others are refused.
+    Float,
+}
+
+/// What decodes the strips and tiles of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChunkDecoder {
+    /// The `tiff` crate.
+    Crate,
+    /// The decoder of JPEG 2000.
+    Jpeg2000,
+    /// The unpacking of samples of unusual bits, to numbers of 16.
+    Packed,
+}
+
+impl PixelKind {
+    /// Bits of the largest number that a sample can have; `None` for floating point.
+    pub fn significant_bits(self) -> Option<u32> {
+        match self.numbers {
+            Numbers::Unsigned => Some(self.bits as u32),
+            Numbers::Signed => Some(self.bits as u32 - 1),
+            Numbers::Float => None,
+        }
+    }
+
+    /// Bytes that a decoded sample takes that has at least 8 bits or is unpacked.
+    fn bytes(self) -> usize {
+        match self.bits {
+            _ if self.decoder == ChunkDecoder::Packed => 2,
+            0..=8 => 1,
+            9..=16 => 2,
+            more => more / 8,
+        }
+    }
+
+    /// Why decoded samples have no place between black and white, as the end of "... has"; `None` where all have one.
+    pub fn out_of_range(self, plane: &[u8]) -> Option<&'static str> {
+        let is_bad = match (self.numbers, self.bytes()) {
+            (Numbers::Unsigned, _) => false,
+            (Numbers::Signed, n) => {
+                let sign = if cfg!(target_endian = "little") { n - 1 } else { 0 };
+                plane.chunks_exact(n).any(|sample| sample[sign] >= 0x80)
+            }
+            (Numbers::Float, 4) => {
+                let (words, _) = plane.as_chunks::<4>();
+                words.iter().any(|&word| !(0.0..=1.0).contains(&f32::from_ne_bytes(word)))
+            }
+            (Numbers::Float, _) => {
+                let (words, _) = plane.as_chunks::<8>();
+                words.iter().any(|&word| !(0.0..=1.0).contains(&f64::from_ne_bytes(word)))
+            }
+        };
+        is_bad.then_some(match self.numbers {
+            Numbers::Float => {
+                "floating point samples outside of 0 to 1, and it does not say which are black and white\n\
+                 hint: scale them to 0 to 1, or write whole numbers"
+            }
+            _ => {
+                "negative samples, and it does not say which are black and white\n\
+                 hint: shift them to 0 and above, and write unsigned numbers"
+            }
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,27 +184,30 @@ impl Chunk<'_> {
     ) {
         let bits = self.kind.bits;
         let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
-        if bits < 8 {
+        if bits < 8 && self.kind.decoder == ChunkDecoder::Crate {
             let white = ((1 << bits) - 1) as f32;
             for (column, pixel) in pixels.iter_mut().enumerate() {
-                // Only pixels of one sample have less than 8 bits.
+                // Only pixels of one sample have less than 8 bits here.
                 *pixel = colour([self.whole(y * self.row_stride, x + column) as f32 / white; STORED]);
             }
             return;
         }
-        let bytes = bits / 8;
+        let bytes = self.kind.bytes();
         let pixel_stride = if self.kind.planar { bytes } else { bytes * STORED };
         let start = y * self.row_stride + x * pixel_stride;
+        let white = ((1_u64 << self.kind.significant_bits().unwrap_or(1)) - 1) as f64;
+        let small_white = white as f32;
         for (column, pixel) in pixels.iter_mut().enumerate() {
             let at = start + column * pixel_stride;
-            *pixel =
-                match bytes {
-                    1 => colour(self.samples(at, |[byte]| f32::from(byte) / 255.0)),
-                    2 => colour(self.samples(at, |word: [u8; 2]| f32::from(u16::from_ne_bytes(word)) / 65535.0)),
-                    _ => colour(self.samples(at, |word: [u8; 4]| {
-                        (f64::from(u32::from_ne_bytes(word)) / f64::from(u32::MAX)) as f32
-                    })),
-                };
+            // Numbers of signed samples are not negative, see `PixelKind::out_of_range`.
+            *pixel = match (self.kind.numbers, bytes) {
+                (Numbers::Unsigned, 1) => colour(self.samples(at, |[byte]| f32::from(byte) / 255.0)),
+                (Numbers::Signed, 1) => colour(self.samples(at, |[byte]| f32::from(byte) / small_white)),
+                (Numbers::Float, 4) => colour(self.samples(at, f32::from_ne_bytes)),
+                (Numbers::Float, _) => colour(self.samples(at, |word: [u8; 8]| f64::from_ne_bytes(word) as f32)),
+                (_, 2) => colour(self.samples(at, |word: [u8; 2]| f32::from(u16::from_ne_bytes(word)) / small_white)),
+                _ => colour(self.samples(at, |word: [u8; 4]| (f64::from(u32::from_ne_bytes(word)) / white) as f32)),
+            };
         }
     }
 

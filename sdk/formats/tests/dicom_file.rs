@@ -116,6 +116,101 @@ fn modality_luts_and_voi_luts_are_applied() {
     near(&grey(object), &[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
 }
 
+fn table(descriptor: &[u16], data: &[u16]) -> InMemDicomObject {
+    InMemDicomObject::from_element_iter([words(tags::LUT_DESCRIPTOR, descriptor), words(tags::LUT_DATA, data)])
+}
+
+#[test]
+fn a_lut_without_values_counts_as_not_stated() {
+    let file = DicomFile { window: Some([2048.0, 4096.0]), ..RAMP };
+    let windowed = grey(file.data_set());
+    let with_items = |items: Vec<InMemDicomObject>| {
+        let mut object = file.data_set();
+        object.put(DataElement::new(tags::VOILUT_SEQUENCE, VR::SQ, DataSetSequence::from(items.clone())));
+        object.put(DataElement::new(tags::PRESENTATION_LUT_SEQUENCE, VR::SQ, DataSetSequence::from(items)));
+        bytes(object, EXPLICIT)
+    };
+    let empty = || {
+        InMemDicomObject::from_element_iter([
+            DataElement::empty(tags::LUT_DESCRIPTOR, VR::US),
+            DataElement::empty(tags::LUT_DATA, VR::OW),
+        ])
+    };
+    for items in
+        [vec![], vec![InMemDicomObject::new_empty()], vec![empty()], vec![empty(), InMemDicomObject::new_empty()]]
+    {
+        let found = with_file(&with_items(items), read_image).unwrap().image;
+        assert_eq!(found.pixels(), windowed);
+    }
+    // The first item with values is applied; one that is damaged is refused.
+    let mut object = file.data_set();
+    let items = vec![empty(), table(&[2, 1000, 8], &[0, 255])];
+    object.put(DataElement::new(tags::VOILUT_SEQUENCE, VR::SQ, DataSetSequence::from(items)));
+    near(&grey(object), &[0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+    refused(&with_items(vec![table(&[2, 1000], &[0, 255])]), code::CORRUPT, "damaged lookup table");
+    refused(&with_items(vec![table(&[2, 1000, 8], &[])]), code::CORRUPT, "damaged lookup table");
+}
+
+#[test]
+fn the_presentation_lut_comes_after_the_window_and_its_shape_turns_grey_about_once() {
+    let shown = |inverted: bool, shape: &str| {
+        let mut object = DicomFile { inverted, ..RAMP }.data_set();
+        object.put(DataElement::new(tags::PRESENTATION_LUT_SHAPE, VR::CS, shape));
+        grey(object)
+    };
+    let (rising, falling) = ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [1.0, 0.8, 0.6, 0.4, 0.2, 0.0]);
+    near(&shown(false, "IDENTITY"), &rising);
+    near(&shown(false, "INVERSE"), &falling);
+    near(&shown(true, "INVERSE"), &falling);
+    near(&shown(true, "IDENTITY"), &falling);
+    // Six entries of 8 bits: black, a step to half, and white; it states where black is, so that MONOCHROME1 does not.
+    for inverted in [false, true] {
+        let mut object = DicomFile { inverted, ..RAMP }.data_set();
+        let items = vec![table(&[6, 0, 8], &[0, 51, 51, 102, 255, 0])];
+        object.put(DataElement::new(tags::PRESENTATION_LUT_SEQUENCE, VR::SQ, DataSetSequence::from(items)));
+        near(&grey(object), &[0.0, 0.2, 0.2, 0.4, 1.0, 0.0]);
+    }
+}
+
+#[test]
+fn segmented_palettes_are_read() {
+    let mut object = DicomFile { stored: &[0, 1, 2, 3, 4, 9], bits_stored: 8, ..RAMP }.data_set();
+    object.put(DataElement::new(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "PALETTE COLOR"));
+    // Five entries of 16 bits: a line from 0 to 65535; values; and a value with a line that stays.
+    for (descriptor, data, segments) in [
+        (
+            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            &[0, 1, 0, 1, 4, 65535][..],
+        ),
+        (
+            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::SEGMENTED_GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            &[0, 5, 65535, 0, 13107, 0, 26214],
+        ),
+        (
+            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::SEGMENTED_BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            &[0, 1, 13107, 1, 4, 13107],
+        ),
+    ] {
+        object.put(words(descriptor, &[5, 0, 16]));
+        object.put(DataElement::new(data, VR::OW, PrimitiveValue::U16(segments.into())));
+    }
+    let expected =
+        [[0.0, 1.0, 0.2], [0.25, 0.0, 0.2], [0.5, 0.2, 0.2], [0.75, 0.0, 0.2], [1.0, 0.4, 0.2], [1.0, 0.4, 0.2]];
+    let image = with_file(&bytes(object.clone(), EXPLICIT), read_image).unwrap().image;
+    near(image.pixels(), expected.as_flattened());
+    let image = with_file(&bytes(object.clone(), BIG_ENDIAN), read_image).unwrap().image;
+    near(image.pixels(), expected.as_flattened());
+    // An empty element is none, and segments without a start are damaged.
+    let red = tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA;
+    object.put(DataElement::empty(red, VR::OW));
+    refused(&bytes(object.clone(), EXPLICIT), code::CORRUPT, "no valid palette");
+    object.put(DataElement::new(red, VR::OW, PrimitiveValue::U16([1, 4, 7].as_slice().into())));
+    refused(&bytes(object, EXPLICIT), code::CORRUPT, "no valid palette");
+}
+
 #[test]
 fn padding_is_excluded_from_the_range_of_grey() {
     let mut object =
@@ -302,7 +397,7 @@ fn sequences_nested_without_end_are_refused() {
 #[test]
 fn unsupported_transfer_syntaxes_are_named() {
     for (syntax, name) in [
-        ("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000"),
+        ("1.2.840.10008.1.2.4.94", "JPIP"),
         ("1.2.840.10008.1.2.4.110", "JPEG XL"),
         ("1.2.840.10008.1.2.4.103", "MPEG-4"),
         ("1.2.3.4.5.6.7.8.9.10.11", "1.2.3.4.5.6.7.8.9.10.11"),

@@ -193,9 +193,10 @@ fn files_of_the_series_are_levels_and_labels_and_other_series_are_not() {
         bytes: 0,
         modified: None,
     };
-    let chosen = one_a_slide([&half, &full, &label, &other].map(found).to_vec());
-    let ids: Vec<_> = chosen.iter().map(|file| file.id.as_str()).collect();
-    assert_eq!(ids, ["slides/b_full", "slides/d_other"]);
+    let (chosen, photographs) = one_a_slide([&half, &full, &label, &other].map(found).to_vec());
+    let ids = |files: &[FoundFile]| files.iter().map(|file| file.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&chosen), ["slides/b_full", "slides/d_other"]);
+    assert_eq!(ids(&photographs), [found(&label).id]);
 }
 
 #[test]

@@ -4,12 +4,15 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, LumaA, Pixel, Rgb, Rgba};
-use medcoss_formats::image_file::{DecodedImage, has_known_extension, read_decoded, read_grey, read_image};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Pixel, Rgb, Rgba};
+use medcoss_formats::image_file::{
+    DecodedImage, has_known_extension, read_decoded, read_grey, read_grey_by_depth, read_image,
+};
 use medcoss_sdk::image::{Image, Region, Resizable};
 use medcoss_sdk::{Error, code, find_files};
 use medcoss_test_support::data;
 use tiff::encoder::{TiffEncoder, colortype};
+use tiff::tags::Tag;
 
 fn read(content: &[u8]) -> Result<Image, Error> {
     let folder = tempfile::tempdir().unwrap();
@@ -205,10 +208,116 @@ fn tiff_of_eight_and_sixteen_bits_is_read() {
 }
 
 #[test]
-fn tiff_of_floating_point_is_refused_by_its_kind() {
-    let error = read(&tiff::<colortype::Gray32Float>(&[0.5; 15])).unwrap_err();
-    assert_eq!(error.code(), code::UNSUPPORTED);
-    assert!(error.message().contains("32-bit samples that are floating point"), "{error}");
+fn tiff_of_floating_point_is_read_from_0_to_1_and_refused_beyond() {
+    let mut grey = [0.0_f32; 15];
+    grey[9] = 0.3;
+    assert_eq!(one(&read(&tiff::<colortype::Gray32Float>(&grey)).unwrap()), [0.3]);
+    assert_eq!(one(&read(&tiff::<colortype::Gray64Float>(&grey.map(f64::from))).unwrap()), [0.3]);
+    for beyond in [-0.1, 1.5, 1200.0, f32::NAN, f32::INFINITY] {
+        grey[2] = beyond;
+        let error = read(&tiff::<colortype::Gray32Float>(&grey)).unwrap_err();
+        assert_eq!(error.code(), code::UNSUPPORTED);
+        assert!(error.message().contains("floating point samples outside of 0 to 1"), "{error}");
+    }
+}
+
+#[test]
+fn signed_tiff_is_read_from_0_on_and_refused_below() {
+    let mut grey = [0_i16; 15];
+    grey[9] = 32767;
+    close(one(&read(&tiff::<colortype::GrayI16>(&grey)).unwrap()), &[1.0], 1e-6);
+    grey[9] = 12000;
+    close(one(&read(&tiff::<colortype::GrayI16>(&grey)).unwrap()), &[12000.0 / 32767.0], 1e-6);
+    grey[1] = -1;
+    let error = read(&tiff::<colortype::GrayI16>(&grey)).unwrap_err();
+    assert!(error.code() == code::UNSUPPORTED && error.message().contains("negative samples"), "{error}");
+}
+
+/// Grey of 16 bits with one pixel of 4000, whose other pixels are 100.
+fn deep() -> ImageBuffer<Luma<u16>, Vec<u16>> {
+    with_one(Luma([100]), Luma([4000]))
+}
+
+fn by_depth(content: &[u8], bits: Option<u32>) -> Result<(Image, Option<[u32; 2]>), Error> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    let (image, depth) = read_grey_by_depth(file.path(), bits)?;
+    Ok((image.into_image(), depth.map(|depth| [depth.stored, depth.used])))
+}
+
+#[test]
+fn numbers_of_12_bits_in_16_reach_white_where_that_is_wanted() {
+    let mut grey = [0_u16; 15];
+    grey[9] = 4000;
+    let files = [encoded(deep(), ImageFormat::Png), tiff::<colortype::Gray16>(&grey)];
+    for content in files {
+        let (image, depth) = by_depth(&content, None).unwrap();
+        assert_eq!(depth, Some([16, 12]));
+        close(one(&image), &[4000.0 / 4095.0], 1e-6);
+        close(one(&by_depth(&content, Some(14)).unwrap().0), &[4000.0 / 16383.0], 1e-6);
+        close(one(&by_depth(&content, Some(16)).unwrap().0), &[4000.0 / 65535.0], 1e-6);
+        assert_eq!(by_depth(&content, Some(16)).unwrap().0, read(&content).unwrap());
+        let error = by_depth(&content, Some(11)).unwrap_err();
+        assert!(error.message().contains("a number of 4000, and bit_depth is 11\nhint: "), "{error}");
+    }
+    let eight = encoded(with_one(Luma([0_u8]), Luma([51])), ImageFormat::Png);
+    let (image, depth) = by_depth(&eight, None).unwrap();
+    assert_eq!((one(&image), depth), (&[0.2][..], None));
+    assert_eq!(by_depth(&eight, Some(12)).unwrap().0, image);
+    // Colours are scaled alike, and transparency is not.
+    let colour = with_one(Rgb([0_u16; 3]), Rgb([900, 300, 600]));
+    let expected = (0.299 * 900.0 + 0.587 * 300.0 + 0.114 * 600.0) / 1023.0;
+    close(one(&by_depth(&encoded(colour, ImageFormat::Png), None).unwrap().0), &[expected], 1e-6);
+    let clear = with_one(image::LumaA([0_u16, 65535]), image::LumaA([1023, 0]));
+    close(one(&by_depth(&encoded(clear, ImageFormat::Png), None).unwrap().0), &[1.0], 1e-6);
+}
+
+#[test]
+fn the_significant_bits_that_a_png_states_are_used() {
+    let with_bits = |bits: u8| {
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, 2, 1);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Sixteen);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_chunk(png::chunk::sBIT, &[bits]).unwrap();
+        writer.write_image_data(&[0, 0, 3, 132]).unwrap();
+        drop(writer);
+        by_depth(&file, None).unwrap()
+    };
+    // 900 of 10, of 12, of 14 and of 16 bits.
+    for (bits, used) in [(10, 10), (12, 12), (14, 14), (16, 16), (8, 16)] {
+        let (image, depth) = with_bits(bits);
+        assert_eq!(depth, Some([16, used]), "{bits}");
+        close(&image.pixels()[1..], &[900.0 / ((1 << used) - 1) as f32], 1e-6);
+    }
+}
+
+#[test]
+fn white_as_0_is_scaled_from_white() {
+    let mut file = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut file).unwrap();
+    let mut image = encoder.new_image::<colortype::Gray16>(2, 1).unwrap();
+    image.encoder().write_tag(Tag::PhotometricInterpretation, 0_u16).unwrap();
+    image.write_data(&[0, 1000]).unwrap();
+    let (image, depth) = by_depth(file.get_ref(), None).unwrap();
+    assert_eq!(depth, Some([16, 10]));
+    close(image.pixels(), &[1.0, 1.0 - 1000.0 / 1023.0], 1e-6);
+}
+
+#[test]
+fn bmp_of_every_kind_is_read() {
+    let grey = with_one(Luma([0_u8]), Luma([51]));
+    close(one(&read(&encoded(grey, ImageFormat::Bmp)).unwrap()), &[0.2, 0.2, 0.2], 1e-6);
+    let colour = with_one(Rgb([255_u8; 3]), Rgb([51, 102, 153]));
+    let whole = encoded(colour, ImageFormat::Bmp);
+    close(one(&read(&whole).unwrap()), &[0.2, 0.4, 0.6], 1e-6);
+    assert_eq!(read(&whole[..whole.len() - 20]).unwrap_err().code(), code::CORRUPT);
+    assert_eq!(read(&whole[..20]).unwrap_err().code(), code::CORRUPT);
+    let mut huge = whole;
+    huge[18..26].copy_from_slice([9_000_u32.to_le_bytes(), 8_000_u32.to_le_bytes()].as_flattened());
+    let error = read(&huge).unwrap_err();
+    assert!(error.code() == code::UNSUPPORTED && error.message().contains("9000x8000"), "{error}");
 }
 
 #[test]
@@ -250,7 +359,7 @@ fn a_small_file_that_claims_a_huge_image_is_refused() {
 
 #[test]
 fn names_are_recognised_by_their_extension() {
-    assert!(["a.png", "a.jpg", "a.jpeg", "b.tif", "b.tiff"].iter().all(|name| has_known_extension(name)));
+    assert!(["a.png", "a.jpg", "a.jpeg", "b.tif", "b.tiff", "c.bmp"].iter().all(|name| has_known_extension(name)));
     assert!(!["a.csv", "png", "a.png.txt", "a.svs"].iter().any(|name| has_known_extension(name)));
 }
 
@@ -286,7 +395,8 @@ fn known_tiff_files_have_their_size_and_kind() {
     assert_eq!(size("minisblack-2c-8b-alpha.tiff").unwrap(), [64, 64, 1]);
     assert_eq!(size("rgb-3c-16b.tiff").unwrap(), [151, 157, 3]);
     assert_eq!(size("bigtiff/BigTIFF.tif").unwrap(), [64, 64, 3]);
-    assert_eq!(size("gradient-1c-32b-float.tiff").unwrap_err().code(), code::UNSUPPORTED);
+    assert_eq!(size("gradient-1c-32b-float.tiff").unwrap(), [1, 256, 1]);
+    assert_eq!(size("random-fp16.tiff").unwrap_err().code(), code::UNSUPPORTED);
     assert_eq!(size("palette-1c-8b.tiff").unwrap(), [151, 157, 3]);
     assert_eq!(size("cmyk-3c-8b.tiff").unwrap_err().code(), code::UNSUPPORTED);
 }

@@ -73,16 +73,49 @@ fn tiff_masks_of_8_and_16_bit_are_read() {
     assert!(map.values().iter().zip(bytes).all(|(label, byte)| *label == u16::from(byte)));
     let mut file = Cursor::new(Vec::new());
     TiffEncoder::new(&mut file).unwrap().write_image::<colortype::RGB8>(1, 1, &[1, 1, 1]).unwrap();
-    assert!(read("a.tif", file.get_ref()).unwrap_err().message().contains("one number of up to 16 bit a pixel"));
+    assert!(
+        read("a.tif", file.get_ref()).unwrap_err().message().contains("one unsigned number of up to 16 bit a pixel")
+    );
     let mut file = Cursor::new(Vec::new());
     TiffEncoder::new(&mut file).unwrap().write_image::<colortype::Gray32>(1, 1, &[1]).unwrap();
     assert!(read("a.tif", file.get_ref()).unwrap_err().message().contains("32-bit"));
 }
 
 #[test]
+fn bmp_masks_give_the_indices_of_their_palette_or_equal_colours() {
+    // Three by two pixels of 8 bit, the rows from below, each padded to four bytes; the palette's colours do not count.
+    let mut file = [b"BM\0\0\0\0\0\0\0\0".as_slice(), &66u32.to_le_bytes(), &40u32.to_le_bytes()].concat();
+    file.extend([3u32.to_le_bytes(), 2u32.to_le_bytes()].as_flattened());
+    file.extend([1, 0, 8, 0]);
+    file.extend([0u32, 0, 0, 0, 3, 0].map(u32::to_le_bytes).as_flattened());
+    file.extend([9, 9, 9, 0, 200, 0, 0, 0, 0, 0, 7, 0]);
+    file.extend([0, 1, 2, 0, 2, 2, 0, 0]);
+    assert_eq!(read("a.bmp", &file).unwrap().values(), [2, 2, 0, 0, 1, 2]);
+    let colours = |pixel: [u8; 3]| {
+        let mut file = Cursor::new(Vec::new());
+        image::RgbImage::from_pixel(3, 2, image::Rgb(pixel)).write_to(&mut file, image::ImageFormat::Bmp).unwrap();
+        read("a.bmp", file.get_ref())
+    };
+    assert_eq!(colours([4, 4, 4]).unwrap().values(), [4; 6]);
+    assert!(colours([4, 4, 5]).unwrap_err().message().contains("colours or transparency"));
+}
+
+#[test]
+fn a_tiff_mask_that_a_tag_turns_is_refused() {
+    let mut file = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut file).unwrap();
+    let mut image = encoder.new_image::<colortype::Gray8>(2, 1).unwrap();
+    image.encoder().write_tag(tiff::tags::Tag::Orientation, 6_u16).unwrap();
+    image.write_data(&[0, 1]).unwrap();
+    assert!(read("a.tif", file.get_ref()).unwrap_err().message().contains("a tag that turns it (\"Orientation\")"));
+}
+
+#[test]
 fn files_that_are_no_masks_are_refused_with_a_reason() {
     assert!(read("a.png", &[0xff, 0xd8, 0xff, 0xe0]).unwrap_err().message().contains("hint: export masks as PNG"));
-    assert!(read("a.png", b"GIF89a").unwrap_err().message().contains("neither PNG nor TIFF; it begins with \"GIF8\""));
+    assert!(
+        read("a.png", b"GIF89a").unwrap_err().message().contains("neither PNG, TIFF nor BMP; it begins with \"GIF8\"")
+    );
     assert!(read("a.png", b"").unwrap_err().message().contains("begins with \"\""));
     let whole = png(ColorType::Grayscale, BitDepth::Eight, &[7; 10]);
     for end in [4, 20, 40, whole.len() - 20] {

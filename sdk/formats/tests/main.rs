@@ -32,5 +32,7 @@ mod sub_volumes;
 mod sweep;
 #[cfg(all(feature = "image", feature = "slide"))]
 mod tiff_file;
+#[cfg(all(feature = "image", feature = "slide"))]
+mod tiff_kinds;
 #[cfg(all(feature = "image", feature = "nifti", feature = "slide"))]
 mod values;

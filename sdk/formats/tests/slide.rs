@@ -23,6 +23,8 @@ pub(crate) enum Tag {
     Long(Vec<u32>),
     Text(&'static str),
     Fraction(u32, u32),
+    /// A floating point number of 32 bits.
+    Real(f32),
     Place(Vec<u64>),
     /// Offsets, with a field type of their own.
     Branch(Vec<u64>),
@@ -56,7 +58,7 @@ impl File {
         self.put(if self.big { 8 } else { 4 }, value);
     }
 
-    fn data(&mut self, bytes: &[u8]) -> u64 {
+    pub(crate) fn data(&mut self, bytes: &[u8]) -> u64 {
         let at = self.bytes.len() as u64;
         self.bytes.extend(bytes);
         at
@@ -72,6 +74,7 @@ impl File {
                 Long(values) => (4, 4, values.iter().map(|&value| value.into()).collect()),
                 Text(text) => (2, 1, text.bytes().chain([0]).map(u64::from).collect()),
                 Fraction(above, below) => (5, 4, vec![(*above).into(), (*below).into()]),
+                Tag::Real(value) => (11, 4, vec![value.to_bits().into()]),
                 Place(values) if self.big => (16, 8, values.clone()),
                 Place(values) => (4, 4, values.clone()),
                 Branch(values) if self.big => (18, 8, values.clone()),
@@ -354,16 +357,18 @@ fn unsupported_kinds_are_refused_by_name() {
         let error = small(bits, photometric, &[0; 40], more, false).unwrap_err();
         assert!(error.code() == code::UNSUPPORTED && error.message().contains(says), "{error}");
     };
-    for (compression, name) in
-        [(33003, "JPEG 2000"), (33005, "JPEG 2000"), (3, "fax"), (6, "old"), (50000, "Zstandard")]
-    {
+    for (compression, name) in [(3, "fax"), (6, "old"), (50000, "Zstandard")] {
         refused(8, 1, vec![(259, Short(vec![compression]))], name);
     }
-    refused(32, 1, vec![(339, Short(vec![3]))], "floating point");
-    refused(16, 1, vec![(339, Short(vec![2]))], "signed");
+    refused(16, 1, vec![(339, Short(vec![3]))], "floating point samples of 16 bits");
+    refused(12, 1, vec![(339, Short(vec![2]))], "signed samples of 12 bits");
+    refused(16, 1, vec![(339, Short(vec![4]))], "no number");
+    refused(24, 1, vec![], "24-bit");
     refused(8, 5, vec![(277, Short(vec![4]))], "CMYK");
     refused(3, 0, vec![], "white as 0");
-    refused(12, 1, vec![], "12-bit");
+    refused(12, 1, vec![(317, Short(vec![2]))], "12-bit samples of kind Grey with predictor 2");
+    refused(12, 1, vec![(259, Short(vec![7]))], "compression 7");
+    refused(8, 1, vec![(259, Short(vec![34712])), (284, Short(vec![2]))], "in JPEG 2000");
 }
 
 #[test]

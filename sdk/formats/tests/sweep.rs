@@ -77,7 +77,7 @@ fn every_tiff_is_read_or_refused() {
         return;
     }
     let folder = data("conformance/tiff");
-    sweep(&folder, |path| read_image(path).map(drop), 85);
+    sweep(&folder, |path| read_image(path).map(drop), 128);
 }
 
 #[test]
@@ -95,5 +95,5 @@ fn every_tiff_opened_as_a_slide_is_read_or_refused() {
         }
         Ok(())
     };
-    sweep(&folder, corners, 85);
+    sweep(&folder, corners, 128);
 }

@@ -1,4 +1,4 @@
-//! PNG, JPEG and TIFF images, recognised by their content.
+//! PNG, JPEG, TIFF and BMP images, recognised by their content.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Masks of an image: PNG and TIFF.
+//! Masks of an image: PNG, TIFF and BMP.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -48,6 +48,8 @@ fn make() -> Result<(), Box<dyn Error>> {
     wfdb_record(here, &made.join("ecg"))?;
     learn_tokenizer(&made.join("text"), here)?;
     write(here, "gif", "small.gif", &small_animation())?;
+    write(here, "image", "small.bmp", &small_bmp())?;
+    write(here, "mask_image", "small.bmp", &small_bmp())?;
     write(here, "vocabulary", "vocab.txt", medcoss_fuzz::VOCABULARY.as_bytes())?;
     fs::remove_dir_all(medcoss_fuzz::folder())?;
     Ok(())
@@ -84,6 +86,14 @@ fn small_volume(here: &Path) -> Result<(), Box<dyn Error>> {
     let volume = medcoss_fuzz::small_volume(&fs::read(here.join("corpus/nifti_gz/scan_0000.nii.gz"))?);
     write(here, "mask_volume", "scan.nii", &volume)?;
     write(here, "nifti", "scan.nii", &volume)
+}
+
+/// Three rows of five pixels, indices of a palette of two colours.
+fn small_bmp() -> Vec<u8> {
+    let head = [b"BM\0\0\0\0\0\0\0\0".as_slice(), &62_u32.to_le_bytes(), &40_u32.to_le_bytes()].concat();
+    let sizes = [5_u32.to_le_bytes(), 3_u32.to_le_bytes()].concat();
+    let kind = [[1, 0, 8, 0].as_slice(), [0_u32, 0, 0, 0, 2, 0].map(u32::to_le_bytes).as_flattened()].concat();
+    [head, sizes, kind, vec![0, 0, 0, 0, 255, 255, 255, 0], [0, 1, 1, 0, 1, 0, 0, 0].repeat(3)].concat()
 }
 
 /// An animation of four frames of one pixel: changes then concern headers and not compressed pixels.

@@ -4,6 +4,7 @@
 //! other content is left out. Copies have numbers as names and never the name of the file. Pixels are not changed: text
 //! that is burned into an image stays, and so does a face that can be reconstructed from a scan.
 
+mod bmp;
 mod exif;
 pub(crate) mod jpeg;
 mod png;
@@ -26,7 +27,7 @@ pub fn blank_jpeg(image: &mut [u8]) {
 }
 
 /// File extensions that a copy keeps, because the readers of some plugins choose the format by extension.
-const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima"];
+const EXTENSIONS: [&str; 9] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "dcm", "dicom", "ima"];
 
 /// Byte range of the DICOM magic, after the preamble.
 const DICOM_MAGIC: std::ops::Range<usize> = 128..132;
@@ -44,7 +45,7 @@ impl Deidentifier {
     /// Writes a de-identified copy of a file into a folder and returns the copy's name, which begins with `position`.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, or is not PNG, JPEG, TIFF or DICOM; a copy that cannot be written.
+    /// A file that cannot be read, is damaged, or is not PNG, JPEG, TIFF, BMP or DICOM; a copy that cannot be written.
     pub fn copy(&mut self, file: &FoundFile, position: usize, folder: &Path) -> Result<PathBuf, Error> {
         let unreadable = |error: io::Error| {
             Error::unreadable(format!("{} cannot be copied to {}", file.path.display(), folder.display()))
@@ -69,6 +70,12 @@ impl Deidentifier {
             [0x89, b'P', b'N', b'G'] => {
                 let name = named("png");
                 let copy = png::without_metadata(&file.read()?).ok_or_else(damaged)?;
+                saved_samples::write(&folder.join(&name), &copy)?;
+                name
+            }
+            [b'B', b'M', ..] => {
+                let name = named("bmp");
+                let copy = bmp::without_metadata(&file.read()?).ok_or_else(damaged)?;
                 saved_samples::write(&folder.join(&name), &copy)?;
                 name
             }
@@ -99,7 +106,7 @@ impl Deidentifier {
 
     #[cfg(not(feature = "dicom"))]
     fn copy_dicom(&mut self, file: &FoundFile, _: &str, _: &Path) -> Result<String, Error> {
-        Err(Error::unsupported(format!("{} is neither PNG, JPEG nor TIFF and cannot be copied", file.id)))
+        Err(Error::unsupported(format!("{} is neither PNG, JPEG, TIFF nor BMP and cannot be copied", file.id)))
     }
 
     /// The replacement of a UID: a number, in the order in which UIDs are met. It reveals nothing about the UID.

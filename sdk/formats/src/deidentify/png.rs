@@ -6,7 +6,7 @@ use flate2::Crc;
 use super::exif;
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-const KEPT: [&[u8; 4]; 5] = [b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"];
+const KEPT: [&[u8; 4]; 6] = [b"IHDR", b"sBIT", b"PLTE", b"tRNS", b"IDAT", b"IEND"];
 
 /// A PNG file without its metadata; `None` where a chunk does not fit into the file.
 pub(super) fn without_metadata(file: &[u8]) -> Option<Vec<u8>> {

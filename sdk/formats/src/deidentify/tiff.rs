@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use super::jpeg;
 
 /// Tags that stay: size, type and location of the pixels.
-pub(super) const KEPT: [u16; 25] = [
+pub(super) const KEPT: [u16; 26] = [
     256, // ImageWidth
     257, // ImageLength
     258, // BitsPerSample
@@ -18,6 +18,7 @@ pub(super) const KEPT: [u16; 25] = [
     262, // PhotometricInterpretation
     266, // FillOrder
     273, // StripOffsets
+    274, // Orientation
     277, // SamplesPerPixel
     278, // RowsPerStrip
     279, // StripByteCounts

@@ -6,6 +6,7 @@ use medcoss_sdk::Error;
 
 use super::attributes::{exactly, words};
 use super::object::Object;
+use super::palette_segments;
 
 /// Interleaves three planes of `n_pixels` into pixels of three channels.
 pub(crate) fn interleaved(planes: &[i32], n_pixels: usize) -> Vec<i32> {
@@ -38,41 +39,50 @@ pub(crate) struct Palette {
 }
 
 impl Palette {
-    /// Reads the palette of an object.
+    /// Reads the palette of an object, plain or segmented.
     ///
     /// # Errors
-    /// A palette that is missing, damaged or segmented.
+    /// A palette that is missing or damaged.
     pub(crate) fn of(object: &Object) -> Result<Self, Error> {
         let path = object.path.display();
-        let missing = || Error::corrupt(format!("{path} has pixels of a palette and no palette"));
-        if object.header.get(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA).is_some() {
-            return Err(Error::unsupported(format!("{path} has a segmented palette; plain ones are read")));
-        }
-        let channel = |descriptor: Tag, data: Tag| {
+        let missing = || Error::corrupt(format!("{path} has pixels of a palette and no valid palette"));
+        let channel = |descriptor: Tag, data: Tag, segments: Tag| {
             let [n, first, n_bits] = exactly::<3>(&object.header, descriptor)?;
             // The number of entries has 16 bits; 0 means 65536.
             let n = if n == 0.0 { 65536 } else { n as i64 as u16 as usize };
-            let words = words(&object.header, data, object.encoding.big_endian)?;
-            // Entries of 8 bits may be packed in pairs.
-            let entries: Vec<u16> = if n_bits == 8.0 && words.len() < n {
-                words.iter().flat_map(|word| word.to_le_bytes()).map(u16::from).collect()
-            } else {
-                words
+            let stored = |tag| words(&object.header, tag, object.encoding.big_endian).filter(|words| !words.is_empty());
+            let bytes = |words: &[u16]| words.iter().flat_map(|word| word.to_le_bytes()).map(u16::from).collect();
+            let entries: Vec<u16> = match (stored(data), stored(segments)) {
+                // Entries of 8 bits may be packed in pairs.
+                (Some(words), _) if n_bits == 8.0 && words.len() < n => bytes(&words),
+                (Some(words), _) => words,
+                (None, Some(words)) if n_bits == 8.0 => palette_segments::expanded(&bytes(&words), 8, n)?,
+                (None, Some(words)) => palette_segments::expanded(&words, 16, n)?,
+                (None, None) => return None,
             };
             // Many files state 16 bits and store 8.
             let most = if n_bits == 8.0 || entries.iter().all(|&entry| entry < 256) { 255.0 } else { 65535.0 };
             let values: Vec<f32> = entries.into_iter().take(n).map(|entry| f32::from(entry) / most).collect();
             (!values.is_empty()).then_some((first as i32, values))
         };
-        let (first, red) =
-            channel(tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA)
-                .ok_or_else(missing)?;
-        let (_, green) =
-            channel(tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA)
-                .ok_or_else(missing)?;
-        let (_, blue) =
-            channel(tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA)
-                .ok_or_else(missing)?;
+        let (first, red) = channel(
+            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        )
+        .ok_or_else(missing)?;
+        let (_, green) = channel(
+            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            tags::SEGMENTED_GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        )
+        .ok_or_else(missing)?;
+        let (_, blue) = channel(
+            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            tags::SEGMENTED_BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        )
+        .ok_or_else(missing)?;
         let colours = red.into_iter().zip(green).zip(blue).map(|((red, green), blue)| [red, green, blue]).collect();
         Ok(Self { first, colours })
     }

@@ -13,9 +13,10 @@ use super::colour;
 use super::frames::Frames;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
-use super::raster::{Failure, Raster};
+use super::raster::Raster;
 use super::transfer_syntax::Coding;
-use super::{jpeg, jpeg2000, rle};
+use super::{jpeg, jpeg_ls, jpeg2000, rle};
+use crate::decode_failure::Failure;
 
 /// The stored samples of a frame, `[rows, columns, channels]`. Unsigned samples of 32 bits are wrapped; see [`number`].
 ///
@@ -37,7 +38,7 @@ pub(crate) fn stored_samples(
         Coding::Deflated => inflate(&bytes, pixels).map(native),
         Coding::Rle => rle::decode(&bytes, pixels),
         Coding::Jpeg => jpeg::decode(&bytes, pixels),
-        Coding::JpegLs => jpeg::decode_ls(&bytes, pixels),
+        Coding::JpegLs => jpeg_ls::decode(&bytes, pixels),
         Coding::Jpeg2000 => jpeg2000::decode(&bytes, pixels),
     }));
     let path = object.path.display();

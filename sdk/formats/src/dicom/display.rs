@@ -1,13 +1,14 @@
-//! Display of grey values in `[0, 1]`: VOI LUT or window, and the polarity of the photometric interpretation.
+//! Display of grey values in `[0, 1]`: VOI LUT or window, then the presentation LUT or polarity.
 //!
 //! The first of these that a file states is used: its VOI LUT, its first window, or else the minimum and maximum of the
-//! image without padding.
+//! image without padding. A LUT without values counts as not stated.
 
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use medcoss_sdk::Error;
 
-use super::attributes::{items, number, text};
+use super::attributes::{exactly, items, number, text};
 use super::functional_groups::functional_group;
 use super::modality_lut::Table;
 use super::object::Object;
@@ -49,7 +50,7 @@ impl Display {
     /// # Errors
     /// A table that is damaged.
     pub(crate) fn of(object: &Object, frame: usize) -> Result<Self, Error> {
-        if let Some(item) = items(&object.header, tags::VOILUT_SEQUENCE).first() {
+        if let Some(item) = stated_table(object, tags::VOILUT_SEQUENCE) {
             return Table::of(object, item).map(Self::Table);
         }
         let stated = functional_group(&object.header, frame, tags::FRAME_VOILUT_SEQUENCE);
@@ -115,11 +116,58 @@ pub(crate) fn padding(object: &Object) -> Option<[f64; 2]> {
     Some([one.min(other), one.max(other)])
 }
 
-/// Inverts grey where low values are white (MONOCHROME1).
-pub(crate) fn orient(values: &mut [f32], pixels: &Pixels) {
-    if pixels.photometric == Photometric::Monochrome1 {
-        for value in values {
-            *value = 1.0 - *value;
+/// The first item of a sequence whose table has values; `None` where none has.
+fn stated_table(object: &Object, sequence: Tag) -> Option<&InMemDicomObject> {
+    let is_empty = |item: &InMemDicomObject, tag: Tag| {
+        let value = item.get(tag).map(|element| element.value());
+        value.is_none_or(|value| value.primitive().is_some_and(|value| value.multiplicity() == 0))
+    };
+    let has_values =
+        |item: &&InMemDicomObject| !is_empty(item, tags::LUT_DESCRIPTOR) || !is_empty(item, tags::LUT_DATA);
+    items(&object.header, sequence).iter().find(has_values)
+}
+
+/// What becomes of grey after the VOI LUT or window.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Presentation {
+    /// Nothing.
+    Identity,
+    /// It is inverted.
+    Inverted,
+    /// It is looked up in a table, whose first entry is for black and whose last for white. `ends` are their numbers.
+    Table { table: Table, ends: [f64; 2] },
+}
+
+impl Presentation {
+    /// The presentation that a file states: its Presentation LUT Sequence (2050,0010), or else whether low values are white, by
+    /// MONOCHROME1 or Presentation LUT Shape (2050,0020), which mean the same.
+    ///
+    /// # Errors
+    /// A table that is damaged.
+    pub(crate) fn of(object: &Object, pixels: &Pixels) -> Result<Self, Error> {
+        if let Some(item) = stated_table(object, tags::PRESENTATION_LUT_SEQUENCE) {
+            let table = Table::of(object, item)?;
+            let [n, first, _] = exactly::<3>(item, tags::LUT_DESCRIPTOR).unwrap_or_default();
+            // The number of entries has 16 bits; 0 means 65536.
+            let n = if n == 0.0 { 65536.0 } else { f64::from(n as i64 as u16) };
+            return Ok(Self::Table { table, ends: [first, first + n - 1.0] });
+        }
+        let shape = text(&object.header, tags::PRESENTATION_LUT_SHAPE);
+        let inverts = pixels.photometric == Photometric::Monochrome1 || shape.as_deref() == Some("INVERSE");
+        Ok(if inverts { Self::Inverted } else { Self::Identity })
+    }
+
+    /// Applies it to grey in `[0, 1]`, in place.
+    pub(crate) fn apply(&self, values: &mut [f32]) {
+        match self {
+            Self::Identity => {}
+            Self::Inverted => values.iter_mut().for_each(|value| *value = 1.0 - *value),
+            Self::Table { table, ends: [first, last] } => {
+                for value in values {
+                    let number = first + f64::from(*value) * (last - first);
+                    *value = (table.entry(number) / table.most()).min(1.0) as f32;
+                }
+            }
         }
     }
 }

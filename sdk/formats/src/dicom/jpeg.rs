@@ -1,23 +1,23 @@
-//! JPEG and JPEG-LS frames. `jpeg-decoder` decodes DCT of 8 bit and lossless JPEG of up to 16; `openreadout-codecs`
-//! decodes DCT of 12 bit, and JPEG-LS of one channel.
+//! JPEG frames. `jpeg-decoder` decodes DCT of 8 bit and lossless JPEG of up to 16; `openreadout-codecs` decodes DCT of 12 bit.
 //!
 //! Sizes in the compressed stream are compared with the header before decoding.
 
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
-use openreadout_codecs::{CodecError, jpeg_decode_limited, jpegls_decode_limited};
+use openreadout_codecs::{CodecError, jpeg_decode_limited};
 
 use super::pixels::{Photometric, Pixels};
-use super::raster::{Failure, Raster};
+use super::raster::Raster;
+use crate::decode_failure::Failure;
 
 /// Largest number of scans of a frame; progressive ones have about ten.
 const MAX_SCANS: usize = 100;
 
-/// Facts that a stream states before its first scan.
+/// Facts that a stream of JPEG or JPEG-LS states before its first scan.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Stream {
+pub(super) struct Stream {
     /// Second byte of the frame's marker.
     frame: u8,
-    precision: u32,
+    pub(super) precision: u32,
     rows: usize,
     columns: usize,
     n_components: usize,
@@ -29,7 +29,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let mut stream = Self::default();
         let mut at = 2;
         while let Some(&[0xff, marker]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
@@ -65,7 +65,7 @@ impl Stream {
         Err(Failure::Corrupt(String::from("no JPEG frame")))
     }
 
-    fn check(&self, pixels: &Pixels) -> Result<(), Failure> {
+    pub(super) fn check(&self, pixels: &Pixels) -> Result<(), Failure> {
         let found = [self.rows, self.columns, self.n_components];
         let expected = [pixels.rows, pixels.columns, pixels.n_samples];
         if found != expected {
@@ -119,19 +119,6 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     Ok(Raster { samples, planar: false, is_rgb: is_cosine, precision: Some(stream.precision) })
 }
 
-/// Decodes a frame of JPEG-LS.
-pub(crate) fn decode_ls(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
-    let stream = Stream::parse(bytes)?;
-    stream.check(pixels)?;
-    if stream.n_components != 1 {
-        return Err(Failure::Unsupported(String::from("colour in JPEG-LS; grey is read in it")));
-    }
-    let raster = jpegls_decode_limited(bytes, 2 * pixels.n_pixels()).map_err(failure)?;
-    let samples =
-        if raster.bits_per_sample > 8 { words(&raster.data) } else { raster.data.into_iter().map(i32::from).collect() };
-    Ok(Raster { samples, planar: false, is_rgb: false, precision: Some(stream.precision) })
-}
-
 /// The stream with the spectral selection of sequential scans that the standard requires. Some scanners write zeros,
 /// which have no meaning in such scans.
 fn with_plain_scans(bytes: &[u8]) -> Vec<u8> {
@@ -159,7 +146,7 @@ fn check_scans(bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn words(bytes: &[u8]) -> Vec<i32> {
+pub(super) fn words(bytes: &[u8]) -> Vec<i32> {
     let (pairs, _) = bytes.as_chunks::<2>();
     pairs.iter().map(|&pair| i32::from(u16::from_le_bytes(pair))).collect()
 }
@@ -173,7 +160,7 @@ fn jpeg_failure(error: &jpeg_decoder::Error) -> Failure {
     }
 }
 
-fn failure(error: CodecError) -> Failure {
+pub(super) fn failure(error: CodecError) -> Failure {
     match error {
         CodecError::Unsupported { detail, .. } => {
             Failure::Unsupported(format!("JPEG of an unsupported kind: {detail}"))

@@ -120,6 +120,9 @@ pub(super) const KEPT: &[(Tag, Content)] = &[
     (tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
     (tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
     (tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
+    (tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
+    (tags::SEGMENTED_GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
+    (tags::SEGMENTED_BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
     (tags::MODALITY_LUT_SEQUENCE, Items),
     (tags::LUT_DESCRIPTOR, Numbers),
     (tags::LUT_DATA, Table),
@@ -134,6 +137,8 @@ pub(super) const KEPT: &[(Tag, Content)] = &[
     (tags::PLANE_POSITION_SLIDE_SEQUENCE, Items),
     (tags::COLUMN_POSITION_IN_TOTAL_IMAGE_PIXEL_MATRIX, Numbers),
     (tags::ROW_POSITION_IN_TOTAL_IMAGE_PIXEL_MATRIX, Numbers),
+    (tags::PRESENTATION_LUT_SEQUENCE, Items),
+    (tags::PRESENTATION_LUT_SHAPE, Words(&["IDENTITY", "INVERSE", "OTHER"])),
     (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, Items),
     (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, Items),
 ];

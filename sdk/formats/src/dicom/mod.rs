@@ -6,8 +6,8 @@
 //! apart before these crates see it, and decide what is refused.
 //!
 //! Supported are implicit and explicit VR in both byte orders, deflated data sets, and pixels that are native, RLE,
-//! JPEG (8 and 12 bit, lossless), JPEG-LS (grey), JPEG 2000 or deflated. Not supported are arithmetic and hierarchical
-//! JPEG, colour in JPEG-LS, high-throughput JPEG 2000, JPEG XL and video; floating point pixels; chroma subsampling
+//! JPEG (8 and 12 bit, lossless), JPEG-LS (grey, and colours that are not interleaved), JPEG 2000, also of high throughput, or
+//! deflated. Not supported are arithmetic and hierarchical JPEG, interleaved colours in JPEG-LS, JPEG XL and video; floating point pixels; chroma subsampling
 //! other than 4:2:2. Overlays are ignored and non-square pixels are not corrected: an image is its grid of pixels.
 
 mod attributes;
@@ -23,11 +23,14 @@ mod functional_groups;
 mod image_plane;
 mod jpeg;
 mod jpeg2000;
+mod jpeg_ls;
 mod kept_elements;
 mod modality_lut;
 pub mod multi_frame;
 mod object;
+mod palette_segments;
 mod pixels;
+pub mod radiograph;
 mod raster;
 mod rle;
 mod scanner;
@@ -44,12 +47,14 @@ pub mod write_multi_frame;
 
 use std::path::Path;
 
+use dicom_dictionary_std::tags;
 use medcoss_sdk::image::Image;
 use medcoss_sdk::{Error, Verdict};
 
+use attributes::count;
 use colour::Palette;
 use decode::{number, stored_samples};
-use display::Display;
+use display::{Display, Presentation};
 use frames::Frames;
 use modality_lut::ModalityLut;
 use object::Object;
@@ -101,6 +106,12 @@ pub fn candidate(path: &Path, lower_case_name: &str) -> Candidate {
     }
 }
 
+/// Number of frames that a file states; 1 where it states none or cannot be read.
+pub fn n_frames(path: &Path) -> u64 {
+    let header = Object::peek(path, tags::NUMBER_OF_FRAMES).ok();
+    header.and_then(|header| count(&header, tags::NUMBER_OF_FRAMES)).unwrap_or(1)
+}
+
 /// Values of one frame, in the units of the modality.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values {
@@ -148,7 +159,8 @@ pub struct DisplayImage {
 /// Reads the first frame of a file as an image in `[0, 1]`, bright where a viewer shows it bright.
 ///
 /// Grey values are mapped by the file's VOI LUT or first window. Without either, the minimum of the image becomes black
-/// and the maximum white. Low values are white where the file says so (MONOCHROME1).
+/// and the maximum white. Low values are white where the file says so (MONOCHROME1, or Presentation LUT Shape INVERSE); a Presentation LUT
+/// is applied.
 ///
 /// # Errors
 /// Those of [`read_values`], an object without an acquired image, such as a plan or a segmentation.
@@ -166,7 +178,7 @@ pub fn read_image(path: &Path) -> Result<DisplayImage, Error> {
                 [one.min(other), one.max(other)]
             });
             Display::of(&object, 0)?.apply(&mut values, padding);
-            display::orient(&mut values, &pixels);
+            Presentation::of(&object, &pixels)?.apply(&mut values);
             Image::new([rows, columns, 1], values)?
         }
         Photometric::Palette => {

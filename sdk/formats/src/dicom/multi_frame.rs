@@ -12,7 +12,7 @@ use medcoss_sdk::image::{Image, Region};
 use super::attributes::{count, exactly, items, number, text};
 use super::colour::Palette;
 use super::decode::{number as stored_number, stored_samples};
-use super::display::{self, Display};
+use super::display::{Display, Presentation};
 use super::frames::Frames;
 use super::functional_groups::functional_group;
 use super::modality_lut::ModalityLut;
@@ -143,7 +143,7 @@ impl MultiFrame {
                 values
             }
         };
-        display::orient(&mut values, pixels);
+        Presentation::of(object, pixels)?.apply(&mut values);
         Image::new([rows, columns, 1], values)
     }
 }

@@ -1,4 +1,4 @@
-//! Results of the frame decoders: samples as bit patterns, or the reason why there are none.
+//! Results of the frame decoders: samples as bit patterns.
 
 /// Decoded samples of a frame.
 pub(crate) struct Raster {
@@ -10,13 +10,4 @@ pub(crate) struct Raster {
     pub(crate) is_rgb: bool,
     /// Number of significant bits, where the decoder knows it better than the header.
     pub(crate) precision: Option<u32>,
-}
-
-/// Reason why a frame was not decoded.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// Valid, but of an unsupported kind.
-    Unsupported(String),
-    /// Damaged.
-    Corrupt(String),
 }

@@ -4,7 +4,9 @@
 //! The codec of the DICOM-rs crates stops at 16 bits and panics on segments that end early.
 
 use super::pixels::Pixels;
-use super::raster::{Failure, Raster};
+use super::raster::Raster;
+use crate::decode_failure::Failure;
+use crate::packbits;
 
 const HEADER_BYTES: usize = 64;
 const MAX_SEGMENTS: usize = 15;
@@ -49,27 +51,9 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
 /// Unpacks the segment between two offsets to `n` bytes.
 fn unpacked(bytes: &[u8], [start, end]: [usize; 2], n: usize) -> Result<Vec<u8>, Failure> {
     let segment = bytes.get(start..end).ok_or_else(|| Failure::Corrupt(format!("a plane from {start} to {end}")))?;
-    let mut plane = Vec::with_capacity(n);
-    let mut rest = segment;
-    while let ([control, after @ ..], true) = (rest, plane.len() < n) {
-        match *control as i8 {
-            literal @ 0.. => {
-                let (literal, after) = after.split_at((literal as usize + 1).min(after.len()));
-                plane.extend_from_slice(literal);
-                rest = after;
-            }
-            // The standard gives -128 no meaning.
-            -128 => rest = after,
-            repeated => {
-                let Some((&value, after)) = after.split_first() else { break };
-                plane.extend(std::iter::repeat_n(value, 1 + usize::from(repeated.unsigned_abs())));
-                rest = after;
-            }
-        }
-    }
+    let plane = packbits::unpacked(segment, n);
     if plane.len() < n {
         return Err(Failure::Corrupt(format!("{} of {n} bytes in a plane", plane.len())));
     }
-    plane.truncate(n);
     Ok(plane)
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use medcoss_sdk::image::{Image, Region};
-use medcoss_sdk::{Error, FoundFile};
+use medcoss_sdk::{Error, FoundFile, Verdict};
 
 use super::attributes::{count, exactly, items, number as stated_number, text};
 use super::decode::{number, stored_samples};
@@ -20,6 +20,7 @@ use super::frames::Frames;
 use super::functional_groups::functional_group;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
+use super::{Candidate, candidate, of_modality};
 use crate::slide_level::Level;
 
 /// Largest region in pixels that is read at once.
@@ -51,17 +52,35 @@ pub fn is_slide(path: &Path) -> bool {
     stated.is_some_and(|meta| meta.sop_class == uids::VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE)
 }
 
+/// Modality (0008,0060) of microscopy and of photography, and of images that no other names.
+const MODALITIES: [&str; 4] = ["SM", "GM", "XC", "OT"];
+
+/// Whether a dataset of tissue uses a file of a folder: images of microscopy, by their modality, and files that state none. A file whose
+/// header cannot be read is used, so that reading it reports why.
+pub fn verdict(path: &Path, lower_case_name: &str) -> Verdict {
+    match candidate(path, lower_case_name) {
+        Candidate::Image => {
+            match Object::peek(path, tags::MODALITY).ok().and_then(|header| text(&header, tags::MODALITY)) {
+                Some(modality) if !MODALITIES.contains(&modality.as_str()) => of_modality(&modality),
+                _ => Verdict::Used,
+            }
+        }
+        other => other.verdict(),
+    }
+}
+
 /// Selects the files to open among whole slides: of each series in a folder the largest image. Files that cannot be
-/// read stay, so that opening them reports why.
-pub fn one_a_slide(files: Vec<FoundFile>) -> Vec<FoundFile> {
+/// read stay, so that opening them reports why. Also gives the files that are no levels of a slide, but its label or an overview.
+pub fn one_a_slide(files: Vec<FoundFile>) -> (Vec<FoundFile>, Vec<FoundFile>) {
     let mut largest: BTreeMap<(String, String), (u64, FoundFile)> = BTreeMap::new();
-    let mut chosen = Vec::new();
+    let (mut chosen, mut photographs) = (Vec::new(), Vec::new());
     for file in files {
         let Ok(header) = Object::peek(&file.path, tags::TOTAL_PIXEL_MATRIX_ROWS) else {
             chosen.push(file);
             continue;
         };
         if !is_level(&header) {
+            photographs.push(file);
             continue;
         }
         let folder = file.id.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
@@ -74,7 +93,7 @@ pub fn one_a_slide(files: Vec<FoundFile>) -> Vec<FoundFile> {
     }
     chosen.extend(largest.into_values().map(|(_, file)| file));
     chosen.sort_by(|a, b| a.id.cmp(&b.id));
-    chosen
+    (chosen, photographs)
 }
 
 /// Whether a header is that of a level: its Image Type is neither label nor overview.
@@ -134,6 +153,11 @@ impl DicomSlide {
     /// Levels, the full one first, then by decreasing size.
     pub fn levels(&self) -> &[Level] {
         &self.levels
+    }
+
+    /// Whether the full level has further focal planes or optical paths, which are not read.
+    pub fn has_further_planes(&self) -> bool {
+        self.files.first().is_some_and(|file| file.pixels.n_frames > file.places.len())
     }
 
     /// Reads a region of a level, in pixels of that level.

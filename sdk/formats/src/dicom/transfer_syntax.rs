@@ -18,7 +18,7 @@ pub(crate) enum Coding {
     Jpeg,
     /// JPEG-LS, lossless or near-lossless.
     JpegLs,
-    /// JPEG 2000.
+    /// JPEG 2000, also of high throughput.
     Jpeg2000,
 }
 
@@ -57,7 +57,11 @@ impl Syntax {
             | uids::JPEG_LOSSLESS_SV1
             | FULL_PROGRESSION => compressed(Coding::Jpeg),
             uids::JPEGLS_LOSSLESS | uids::JPEGLS_NEAR_LOSSLESS => compressed(Coding::JpegLs),
-            uids::JPEG2000_LOSSLESS | uids::JPEG2000 => compressed(Coding::Jpeg2000),
+            uids::JPEG2000_LOSSLESS
+            | uids::JPEG2000
+            | uids::HTJ2K_LOSSLESS
+            | uids::HTJ2K_LOSSLESS_RPCL
+            | uids::HTJ2K => compressed(Coding::Jpeg2000),
             other => Err(name(other)),
         }
     }
