@@ -2,12 +2,12 @@
 
 use std::io::{Chain, Read};
 
+use super::Dialect;
 use super::quoting::has_swallowed_rows;
-use super::{Delimiter, Dialect};
 use crate::record_limit::{RecordBudget, RecordLimit};
 
-#[cfg(doc)]
-use crate::Error;
+/// The content and what is put behind it.
+type Reader<'a> = csv::Reader<RecordLimit<Chain<&'a [u8], &'a [u8]>>>;
 
 /// The rows of a table, the header first. Blank lines are no rows.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Rows<'a> {
     n_columns: Option<usize>,
     /// Byte of the content at which `reader` began.
     from: usize,
-    reader: csv::Reader<RecordLimit<Chain<&'a [u8], &'a [u8]>>>,
+    reader: Reader<'a>,
     budget: RecordBudget,
 }
 
@@ -58,19 +58,14 @@ impl<'a> Rows<'a> {
     /// What is put behind the content: a row that ends up inside of the last one if that does not end.
     const SENTINEL: &'static [u8] = b"\nend";
 
-    /// The rows of a table as [`Delimiter::of_table`] found it, each of at most so many bytes.
+    /// The rows of a table as [`super::Delimiter::of_table`] found it, each of at most so many bytes.
     pub fn new(content: &'a str, dialect: Dialect, max_row_bytes: u64) -> Self {
         let Dialect { delimiter, start, .. } = dialect;
         let (reader, budget) = Self::reader(content, start, delimiter, max_row_bytes);
         Self { content, delimiter, max_row_bytes, n_columns: None, from: start, reader, budget }
     }
 
-    fn reader(
-        content: &'a str,
-        from: usize,
-        delimiter: u8,
-        max_row_bytes: u64,
-    ) -> (csv::Reader<RecordLimit<Chain<&'a [u8], &'a [u8]>>>, RecordBudget) {
+    fn reader(content: &'a str, from: usize, delimiter: u8, max_row_bytes: u64) -> (Reader<'a>, RecordBudget) {
         // A row may be as long as a line and its neighbours, of which the reader has read a part.
         let (bytes, budget) = RecordLimit::new(content.as_bytes()[from..].chain(Self::SENTINEL), max_row_bytes);
         let mut builder = csv::ReaderBuilder::new();
@@ -128,6 +123,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::table::Delimiter;
 
     /// Fields and faults of all rows; from a row with a fault, reading goes on with the next line.
     fn rows(content: &str) -> Vec<(Vec<String>, Option<&'static str>)> {
