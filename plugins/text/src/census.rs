@@ -38,12 +38,11 @@ impl Counted {
 fn left_out(corpus: &Corpus) -> Vec<Counted> {
     let (n_here, n_empty, n_unreadable) = (corpus.len(), corpus.n_empty(), corpus.n_unreadable());
     let all = n_here + n_empty + corpus.n_left_out();
-    let mut counted = Vec::new();
-    if let Some(first) = corpus.unreadable().next() {
-        let what = format!("documents cannot be read and count as invalid samples; the first: {first}");
-        counted.push(Counted::new(n_unreadable, all, what));
-    }
-    counted.push(Counted::new(n_empty, all, "documents (lines, rows or files) are empty and left out"));
+    let mut counted = vec![
+        // Their reasons may quote them, and are given with each of them.
+        Counted::new(n_unreadable, all, "documents cannot be read and count as invalid samples"),
+        Counted::new(n_empty, all, "documents (lines, rows or files) are empty and left out"),
+    ];
     for (reason, &n) in corpus.left_out() {
         counted.push(Counted::new(n, all, format!("documents {reason} are left out")));
     }

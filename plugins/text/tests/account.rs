@@ -245,10 +245,7 @@ fn damaged_tables_lose_their_own_rows_alone_and_say_so() {
         sample("a.csv#L0000010", "\" \" x"),
     ];
     assert_eq!(readable, expected);
-    assert_eq!(
-        notice(&dataset, "cannot be read and count as invalid samples; the first: a.csv, line 3"),
-        Some((5, 9, true))
-    );
+    assert_eq!(notice(&dataset, "cannot be read and count as invalid samples"), Some((5, 9, true)));
     assert_eq!(notice(&dataset, "are empty and left out"), Some((1, 9, true)));
     assert_eq!(notice(&dataset, "zero bytes or replacement characters"), Some((1, 3, true)));
 }
