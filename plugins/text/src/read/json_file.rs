@@ -52,7 +52,7 @@ fn add_elements(
     let id = |number: u64| format!("#{number:07}");
     let mut is_open = !content[at..].starts_with(']');
     let mut number = 0;
-    while is_open {
+    while is_open && !corpus.is_full() {
         number += 1;
         let line = lines.line_of(at);
         let damaged = |what: &str| {
@@ -72,8 +72,10 @@ fn add_elements(
         };
         at = if is_open { after_blanks(content, next + 1) } else { next };
     }
-    match content[at + 1..].trim() {
+    // Where the corpus is full, the data are refused.
+    match content.get(at + 1..).unwrap_or_default().trim() {
         "" => Ok(()),
+        _ if is_open => Ok(()),
         _ => Err((id(number + 1), Error::corrupt(format!("{name}: there is text after the array, which is not read")))),
     }
 }
