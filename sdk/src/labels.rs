@@ -1,40 +1,33 @@
-//! Labels, groups and other facts from a CSV table: which row belongs to which file.
+//! Labels, groups and other facts from a table: which row belongs to which file. How the table is read is in `labels/rows.rs`.
 //!
 //! Only evaluation looks at labels; training never does.
 
+mod rows;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::record_limit::RecordLimit;
+use crate::table::Delimiter;
 use crate::{Error, FoundFile, SampleRecord, log};
+use rows::shown;
 
-/// Longest row of a table in bytes.
-const MAX_ROW_BYTES: u64 = 1 << 20;
-/// Largest table in bytes.
-const MAX_TABLE_BYTES: u64 = 1 << 28;
-/// Most rows with a fact about a file.
-const MAX_ROWS: usize = 1 << 22;
-/// Columns that a message lists at most, and characters of a name or label.
-const MAX_LISTED: usize = 20;
-const MAX_SHOWN: usize = 60;
 /// Largest weight of a sample.
 const MAX_WEIGHT: f64 = 1e6;
 /// Most columns of metadata, and bytes of one value: a host takes 4 KiB a record.
 const MAX_METADATA_COLUMNS: usize = 64;
 const MAX_METADATA_BYTES: usize = 1024;
 
-/// A CSV file with a header line, one row a labelled file.
+/// A table with a header line, one row a labelled file: CSV, or with tabs, semicolons or vertical bars.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LabelTable {
-    /// The CSV file, relative to what the data entries are relative to.
+    /// The table, relative to what the data entries are relative to. UTF-8, or UTF-16 with a byte order mark.
     pub file: PathBuf,
-    /// Column that names the files: by path relative to the CSV file's folder, by file name, or by file name without
+    /// Column that names the files: by path relative to the table's folder, by file name, or by file name without
     /// extension.
     pub key_column: String,
     /// Column with the labels, taken as text.
@@ -52,6 +45,10 @@ pub struct LabelTable {
     /// neither letter nor digit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metadata_columns: Vec<String>,
+    /// What separates fields: `,`, `;`, a tab (`\t`) or `|`. `auto`: what the header and the first rows show; it is reported where it is not the
+    /// file extension's own (a tab for .tsv and .tab, a comma for .csv).
+    #[serde(default, skip_serializing_if = "Delimiter::is_auto")]
+    pub delimiter: Delimiter,
 }
 
 /// What a table says of a file. What is empty in the table is absent.
@@ -91,12 +88,6 @@ enum Column {
     Metadata(String),
 }
 
-/// The columns that are read, with their positions, and a text for each by key; empty where there is none.
-struct Rows {
-    columns: Vec<(Column, usize)>,
-    by_key: HashMap<String, Vec<String>>,
-}
-
 impl LabelTable {
     /// A table with labels alone.
     pub fn new(file: impl Into<PathBuf>, key_column: impl Into<String>, label_column: impl Into<String>) -> Self {
@@ -108,6 +99,7 @@ impl LabelTable {
             pair_column: None,
             weight_column: None,
             metadata_columns: Vec::new(),
+            delimiter: Delimiter::Auto,
         }
     }
 
@@ -124,7 +116,8 @@ impl LabelTable {
     /// # Errors
     /// Those of [`facts_of`](Self::facts_of).
     pub fn column_of(&self, column: &str, base: &Path, files: &[FoundFile]) -> Result<Vec<Option<String>>, Error> {
-        Self::new(&self.file, &self.key_column, column).labels_of(base, files)
+        let table = Self { delimiter: self.delimiter, ..Self::new(&self.file, &self.key_column, column) };
+        table.labels_of(base, files)
     }
 
     /// Writes into each record what the table says of its file: `record.file()` is the id of one of the `files`. What the table
@@ -149,10 +142,11 @@ impl LabelTable {
     /// without extension.
     ///
     /// # Errors
-    /// A table that cannot be read, lacks a column, gives one key two values in a column, or has a weight that is none.
+    /// A table that cannot be read, lacks a column or has it twice, has rows of another width than its header, gives one key two values in a
+    /// column, or has a weight that is none.
     pub fn facts_of(&self, base: &Path, files: &[FoundFile]) -> Result<Vec<FileFacts>, Error> {
         let path = base.join(&self.file);
-        let rows = self.read(&path)?;
+        let rows = self.read(&path, self.titles()?)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let facts = |file: &FoundFile| match look_up(&rows.by_key, folder, &file.path) {
             Some(texts) => self.facts(&rows.columns, texts),
@@ -227,79 +221,6 @@ impl LabelTable {
         }
         Ok(titles)
     }
-
-    /// The texts of each key.
-    fn read(&self, path: &Path) -> Result<Rows, Error> {
-        let unreadable = |error: std::io::Error| {
-            Error::unreadable(format!("labels {} cannot be read", path.display())).caused_by(&error)
-        };
-        let titles = self.titles()?;
-        let file = File::open(path).map_err(unreadable)?;
-        let n_bytes = file.metadata().map_err(unreadable)?.len();
-        if n_bytes > MAX_TABLE_BYTES {
-            let (found, most) = (n_bytes >> 20, MAX_TABLE_BYTES >> 20);
-            return Err(Error::unsupported(format!(
-                "labels {} have {found} MiB; tables of up to {most} MiB are read\nhint: leave out the columns that are not needed",
-                path.display()
-            )));
-        }
-        let (file, row_budget) = RecordLimit::new(file, MAX_ROW_BYTES);
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-        let damaged =
-            |error: csv::Error| Error::corrupt(format!("labels {} are no CSV table", path.display())).caused_by(&error);
-        let header = reader.headers().map_err(damaged)?.clone();
-        let position = |name: &str| {
-            header.iter().position(|title| title == name).ok_or_else(|| {
-                let titles: Vec<_> = header.iter().take(MAX_LISTED).map(shown).collect();
-                let more = if header.len() > MAX_LISTED { ", ..." } else { "" };
-                Error::bad_request(format!(
-                    "labels {} have no column {name:?}\nhint: the columns are {}{more}",
-                    path.display(),
-                    titles.join(", ")
-                ))
-            })
-        };
-        let key_column = position(&self.key_column)?;
-        let columns: Vec<(Column, usize)> =
-            titles.into_iter().map(|(column, title)| Ok((column, position(title)?))).collect::<Result<_, Error>>()?;
-
-        let mut by_key: HashMap<String, Vec<String>> = HashMap::new();
-        let mut row = csv::StringRecord::new();
-        loop {
-            row_budget.refill();
-            if !reader.read_record(&mut row).map_err(damaged)? {
-                return Ok(Rows { columns, by_key });
-            }
-            let texts: Vec<&str> = columns.iter().map(|&(_, at)| row.get(at).unwrap_or_default()).collect();
-            let Some(key) = row.get(key_column).filter(|key| !key.is_empty()) else { continue };
-            if texts.iter().all(|text| text.is_empty()) {
-                continue;
-            }
-            let name = key.replace('\\', "/");
-            let known = by_key.entry(name.trim_start_matches("./").to_owned()).or_default();
-            known.resize(columns.len(), String::new());
-            for ((known, text), (column, _)) in known.iter_mut().zip(texts).zip(&columns) {
-                if known.is_empty() {
-                    *known = text.to_owned();
-                } else if !text.is_empty() && known != text {
-                    return Err(Error::bad_request(format!(
-                        "labels {} give {:?} two {}, {:?} and {:?}",
-                        path.display(),
-                        shown(key),
-                        column.in_words(),
-                        shown(known),
-                        shown(text)
-                    )));
-                }
-            }
-            if by_key.len() > MAX_ROWS {
-                return Err(Error::unsupported(format!(
-                    "labels {} have more than {MAX_ROWS} rows with a label",
-                    path.display()
-                )));
-            }
-        }
-    }
 }
 
 impl Column {
@@ -319,11 +240,6 @@ fn fact(text: &str) -> Value {
     let parsed = serde_json::from_str(text).ok().filter(|value: &Value| value.is_number() || value.is_boolean());
     let kept = || text[..text.floor_char_boundary(MAX_METADATA_BYTES)].chars().filter(|letter| !letter.is_control());
     parsed.unwrap_or_else(|| Value::String(kept().collect()))
-}
-
-/// The beginning of a text of the table.
-fn shown(text: &str) -> String {
-    text.chars().take(MAX_SHOWN).collect()
 }
 
 fn look_up<'a>(rows: &'a HashMap<String, Vec<String>>, folder: &Path, file: &Path) -> Option<&'a Vec<String>> {
@@ -391,9 +307,57 @@ mod tests {
         let error =
             labels_of(&format!("file,finding\none,\"{}", "x\n".repeat(1 << 20)), "file", "finding").unwrap_err();
         assert_eq!(error.code(), code::CORRUPT);
-        assert!(error.to_string().contains("a row has more than 1048576 bytes"), "{error}");
+        assert!(error.message().ends_with("labels.csv, line 2: a quotation mark opens and never closes"), "{error}");
         let error = labels_of(&format!("{}\n", "c".repeat(900) + &",d".repeat(100_000)), "a", "b").unwrap_err();
         assert!(error.message().ends_with(", d, ...") && error.message().len() < 400, "{error}");
+    }
+
+    #[test]
+    fn tabs_semicolons_and_marks_of_utf16_are_read() {
+        let expected = some(["no", "yes", ""]);
+        for table in [
+            "file;finding;note\ntwo;no;a, b\na/one.png;yes;\"c; d\"\n",
+            "\u{feff}file\tfinding\r\ntwo\tno\r\na/one.png\tyes\r\n",
+        ] {
+            assert_eq!(labels_of(table, "file", "finding").unwrap(), expected);
+        }
+        let base = tempfile::tempdir().unwrap();
+        std::fs::write(base.path().join("two.png"), "").unwrap();
+        let files = find_files(base.path(), &[".".into()], |name| name.ends_with(".png"), "PNG").unwrap().files;
+        let units = "\u{feff}file\tfinding\ntwo\tno\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        std::fs::write(base.path().join("labels.tsv"), &units).unwrap();
+        let table = LabelTable::new("labels.tsv", "file", "finding");
+        assert_eq!(table.labels_of(base.path(), &files).unwrap(), [Some("no".to_owned())]);
+        std::fs::write(base.path().join("labels.tsv"), &units[2..]).unwrap();
+        let error = table.labels_of(base.path(), &files).unwrap_err();
+        assert!(error.message().contains("UTF-16 without a byte order mark"), "{error}");
+        std::fs::write(base.path().join("labels.tsv"), "file;finding\ttwo;no").unwrap();
+        let given = LabelTable { delimiter: Delimiter::Semicolon, ..table.clone() };
+        let error = given.labels_of(base.path(), &files).unwrap_err();
+        assert!(error.message().contains("the columns are file, finding\ttwo, no"), "{error}");
+        assert_eq!(serde_json::to_value(&given).unwrap()["delimiter"], ";");
+        assert!(!serde_json::to_string(&table).unwrap().contains("delimiter"));
+    }
+
+    #[test]
+    fn columns_of_one_title_are_refused_only_where_they_are_asked_for() {
+        let table = "file,finding,site,site,finding\none,yes,a,b,no\n";
+        let error = labels_of(table, "file", "finding").unwrap_err();
+        assert!(error.message().contains("two columns \"finding\", the 2. and the 5."), "{error}");
+        assert!(labels_of("file,finding,site,site\none,yes,a,b\n", "file", "finding").is_ok());
+    }
+
+    #[test]
+    fn damaged_rows_are_never_shifted_or_merged() {
+        for (table, expected) in [
+            ("file,finding\none\n", "line 2: a row of 1 fields; expected 2, as in the header"),
+            ("file,finding\none,yes,x\n", "line 2: a row of 3 fields"),
+            ("file,finding\ntwo,no\none,\"yes\n", "line 3: a quotation mark opens and never closes"),
+            ("file,finding\none,\"yes\ntwo,no\nx,\"y\n", "line 2: a stray quotation mark makes one row of several"),
+        ] {
+            let error = labels_of(table, "file", "finding").unwrap_err();
+            assert!(error.code() == code::CORRUPT && error.message().contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ mod rng;
 mod sample_id;
 pub mod saved_samples;
 pub mod signal;
+pub mod table;
+pub mod text_encoding;
 pub mod volume;
 pub mod volume_transform;
 pub mod whole_word_masking;

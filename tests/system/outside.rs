@@ -86,7 +86,7 @@ fn modalities_that_the_host_does_not_know_become_stages_of_a_finished_run() {
     let mut config = String::from(
         "[model]\npreset = \"demo\"\n[buffer]\nratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",
     );
-    for (id, options) in [("text", "text_column = \"report\", max_length = 24"), ("xray", "size = 64")] {
+    for (id, options) in [("text", "max_length = 24"), ("xray", "size = 64")] {
         json(&sandbox, &["synth", "--modality", id, "--samples", "20", "--out", id]);
         let data = if id == "text" { "text/reports.txt" } else { id };
         config.push_str(&format!("[[stage]]\nmodality = \"{id}\"\ndata = \"{data}\"\noptions = {{ {options} }}\n"));

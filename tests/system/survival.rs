@@ -403,7 +403,7 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
     std::fs::rename(experiment.path("data"), experiment.path("moved-away")).unwrap();
     let before = content(&experiment.path("run"));
 
-    let set = ["--set", "epochs=2", "--set", "options.text_column=report", "--set", options];
+    let set = ["--set", "epochs=2", "--set", options];
     let new = format!("{new}/reports.txt");
     let arguments = [&["stage", "add", &run, "--modality", "text", "--data", &new, "--json"], &set[..]].concat();
     let summary: Value = serde_json::from_str(&succeeded(medcoss(&arguments))).unwrap();

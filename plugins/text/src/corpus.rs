@@ -19,11 +19,46 @@ const MAX_REASONS: usize = 10_000;
 /// Most documents of a dataset. The ids of so many are about the longest answer that a host takes.
 pub const MAX_DOCUMENTS: usize = 1 << 23;
 
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A document a line.
+    Lines,
+    /// One document.
+    Document,
+    /// A document a row.
+    Table,
+    /// A document a JSON object.
+    Objects,
+    /// Abstracts in labelled sentences.
+    Abstracts,
+    /// Questions with answers.
+    Questions,
+}
+
+impl Kind {
+    /// Whether its documents have columns by name.
+    pub fn has_columns(self) -> bool {
+        matches!(self, Self::Table | Self::Objects)
+    }
+}
+
+/// A file whose documents are here.
+#[derive(Debug)]
+struct Source {
+    id: String,
+    /// Index of its entry of the data.
+    entry: u32,
+    kind: Kind,
+    /// Documents of it that are left out on purpose.
+    n_left_out: usize,
+}
+
 /// All documents. Their texts lie in one string one after another, which is about as small as the files.
 #[derive(Debug)]
 pub struct Corpus {
-    /// Ids of the files and indices of their entries of the data, in the order in which they were begun.
-    files: Vec<(String, u32)>,
+    /// In the order in which they were begun.
+    files: Vec<Source>,
     text: String,
     documents: Vec<Document>,
     /// Each distinct label once.
@@ -34,6 +69,10 @@ pub struct Corpus {
     n_empty: usize,
     /// Documents that are left out on purpose: how many, by the reason.
     left_out: BTreeMap<String, usize>,
+    /// Documents that cleaning took letters from.
+    n_shortened: usize,
+    /// What was assumed of files: how many, by a phrase that follows the number.
+    remarks: BTreeMap<String, usize>,
     /// Documents, and those that are empty or left out, before the file begun last.
     before_file: (usize, usize),
     n_unreadable_in_file: usize,
@@ -92,6 +131,8 @@ impl Default for Corpus {
             account: Account::default(),
             n_empty: 0,
             left_out: BTreeMap::new(),
+            n_shortened: 0,
+            remarks: BTreeMap::new(),
             before_file: (0, 0),
             n_unreadable_in_file: 0,
             is_full: false,
@@ -106,11 +147,11 @@ impl Corpus {
         Self { cleaning, account, ..Self::default() }
     }
 
-    /// The documents that are added from now on come from this file.
+    /// The documents that are added from now on come from this file, which holds lines until [`Self::set_kind`] says otherwise.
     pub fn begin_file(&mut self, id: &str, entry: u32, content: &[u8]) {
         self.fingerprint.add(id.as_bytes());
         self.fingerprint.add(content);
-        self.files.push((id.to_owned(), entry));
+        self.files.push(Source { id: id.to_owned(), entry, kind: Kind::Lines, n_left_out: 0 });
         self.before_file = (self.documents.len(), self.n_empty + self.n_left_out());
         self.n_unreadable_in_file = 0;
     }
@@ -120,9 +161,59 @@ impl Corpus {
         self.fingerprint.add(item);
     }
 
+    /// What the file begun last holds.
+    pub fn set_kind(&mut self, kind: Kind) {
+        if let Some(file) = self.files.last_mut() {
+            file.kind = kind;
+        }
+    }
+
+    /// Counts a file of which something is assumed. The phrase follows the number: "files are UTF-16".
+    pub fn remark(&mut self, what: impl Into<String>) {
+        *self.remarks.entry(what.into()).or_default() += 1;
+    }
+
+    /// Leaves out a file that was not begun.
+    pub fn leave_out_file(&mut self, id: &str, reason: &str) {
+        self.account.leave_out(id, reason);
+    }
+
+    /// Leaves out the files without a document.
+    pub fn leave_out_files_without_documents(&mut self) {
+        let mut has_documents = vec![false; self.files.len()];
+        self.documents.iter().for_each(|document| has_documents[document.file] = true);
+        for (file, _) in self.files.iter().zip(has_documents).filter(|(_, has)| !has) {
+            let reason = match file.n_left_out {
+                0 => "empty: no document in it",
+                _ => "without a document that keep_rows and cleaning leave",
+            };
+            self.account.leave_out(file.id.as_str(), reason);
+        }
+    }
+
+    /// What each file holds, with the file's id, in the order in which they were begun.
+    pub fn kinds(&self) -> impl Iterator<Item = (&str, Kind)> {
+        self.files.iter().map(|file| (file.id.as_str(), file.kind))
+    }
+
+    /// What was assumed of files: how many, by the phrase that follows the number.
+    pub fn remarks(&self) -> &BTreeMap<String, usize> {
+        &self.remarks
+    }
+
     /// Files that are used and left out.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// As [`Self::account`], to add to it.
+    pub fn account_mut(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    /// Documents that cleaning took letters outside of ASCII from.
+    pub fn n_shortened(&self) -> usize {
+        self.n_shortened
     }
 
     /// Whether documents were left out because there are more than [`MAX_DOCUMENTS`].
@@ -140,7 +231,11 @@ impl Corpus {
         let text = match self.cleaning {
             Cleaning::None => Cow::Borrowed(text),
             Cleaning::Reference => match cleaned(text) {
-                Ok(text) => Cow::Owned(text),
+                Ok(cleaned) => {
+                    let loses = !text.is_ascii() && text.chars().any(|c| !c.is_ascii() && c.is_alphanumeric());
+                    self.n_shortened += usize::from(loses);
+                    Cow::Owned(cleaned)
+                }
                 Err(reason) => return self.leave_out(reason),
             },
         };
@@ -156,6 +251,9 @@ impl Corpus {
 
     /// Counts a document that is left out on purpose, by its reason.
     pub fn leave_out(&mut self, reason: &str) {
+        if let Some(file) = self.files.last_mut() {
+            file.n_left_out += 1;
+        }
         match self.left_out.get_mut(reason) {
             Some(n) => *n += 1,
             None => drop(self.left_out.insert(reason.to_owned(), 1)),
@@ -245,7 +343,7 @@ impl Corpus {
 
     /// Record of a document. Where sentences are samples, those of a document are one group. Empty for an index out of range.
     pub fn record(&self, index: usize, unit: Unit) -> SampleRecord {
-        let Some((document, (file, entry))) =
+        let Some((document, Source { id: file, entry, .. })) =
             self.documents.get(index).and_then(|document| Some((document, self.files.get(document.file)?)))
         else {
             return SampleRecord::default();
@@ -262,7 +360,7 @@ impl Corpus {
     pub fn id(&self, index: usize) -> String {
         self.documents
             .get(index)
-            .and_then(|document| Some(format!("{}{}", self.files.get(document.file)?.0, document.place)))
+            .and_then(|document| Some(format!("{}{}", self.files.get(document.file)?.id, document.place)))
             .unwrap_or_default()
     }
 
@@ -294,6 +392,14 @@ impl Corpus {
             number += usize::from(whole.is_none() || whole != before);
             before = whole;
             Some((number, &self.text[range.clone()]))
+        })
+    }
+
+    /// All readable texts in order, each with what its file holds.
+    pub fn texts_with_kinds(&self) -> impl Iterator<Item = (Kind, &str)> {
+        self.documents.iter().filter_map(|document| match &document.content {
+            Content::Text(range) => Some((self.files.get(document.file)?.kind, &self.text[range.clone()])),
+            Content::Unreadable(_) => None,
         })
     }
 

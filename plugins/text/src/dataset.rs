@@ -4,11 +4,12 @@ use std::path::Path;
 
 use medcoss_sdk::{
     Account, Dataset, Discrete, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRecord, SampleRng,
-    Synthesised, Tokens, View, log, padded_word_masking::PaddedWordMasking, saved_samples, serde_json,
+    Synthesised, Tokens, View, padded_word_masking::PaddedWordMasking, saved_samples, serde_json, table::Delimiter,
     whole_word_masking::WordMasking,
 };
 
 use crate::{
+    census,
     corpus::Corpus,
     options::{MaskingScheme, Options, TextColumns, Unit},
     read::{self, FILE_FORMATS},
@@ -49,32 +50,22 @@ const KEPT: &str = "kept.jsonl";
 const KEPT_FIELD: &str = "text";
 
 impl TextDataset {
-    /// Reads the data, finds or learns the vocabulary, and drops what has no tokens. A damaged document among good ones
-    /// stays as a sample that cannot be loaded.
+    /// Reads the data, finds or learns the vocabulary, drops what has no tokens, and counts what is left out or cut. A damaged document
+    /// among good ones stays as a sample that cannot be loaded.
     ///
     /// # Errors
-    /// Options out of range, data that are missing, without a readable document or in another encoding than UTF-8, a
-    /// tokeniser that cannot be used.
+    /// Options out of range or that nothing in the data fits, data that are missing, without a readable document or in an encoding that is
+    /// not read, a tokeniser that cannot be used.
     pub fn open(request: &OpenRequest<Options>) -> Result<Self, Error> {
         let options = &request.options;
         options.check()?;
-        let mut corpus = read::read(&request.base, &request.data, options)?;
+        let mut corpus = read::read(request)?;
         check_not_empty(request, &corpus)?;
         let tokeniser = Tokeniser::obtain(request, &corpus)?;
         corpus.retain(|text| tokeniser.sees(text));
         check_not_empty(request, &corpus)?;
-        if corpus.n_empty() > 0 {
-            log::warn(&format!("{} empty documents are left out; {} remain", corpus.n_empty(), corpus.len()));
-        }
-        if let Some(first) = corpus.unreadable().next() {
-            let (n, all) = (corpus.n_unreadable(), corpus.len());
-            log::warn(&format!(
-                "{n} of {all} documents cannot be read and count as invalid samples; the first: {first}"
-            ));
-        }
-        for (reason, n) in corpus.left_out() {
-            log::warn(&format!("{n} documents {reason} are left out"));
-        }
+        corpus.leave_out_files_without_documents();
+        census::take(&mut corpus, &tokeniser, request);
         let masking = Masking::of(options, &tokeniser)?;
         Ok(Self { options: options.clone(), corpus, tokeniser, masking })
     }
@@ -108,8 +99,12 @@ fn check_not_empty(request: &OpenRequest<Options>, corpus: &Corpus) -> Result<()
     let (names, n_empty) = (names.join(", "), corpus.n_empty());
     let kinds = FILE_FORMATS.join(", ");
     let left_out: String = corpus.left_out().iter().map(|(reason, n)| format!(" and {n} {reason}")).collect();
+    let files = match corpus.account().summary().as_str() {
+        "" => String::new(),
+        files => format!("; files left out: {files}"),
+    };
     Err(Error::unreadable(format!(
-        "no documents in {names}, {n_empty} empty ones{left_out} aside (looked for {kinds})"
+        "no documents in {names}, {n_empty} empty ones{left_out} aside (looked for {kinds}){files}"
     )))
 }
 
@@ -187,6 +182,8 @@ impl Dataset for TextDataset {
             label_column: None,
             tokenizer: None,
             unit: Unit::Document,
+            text_files: None,
+            delimiter: Delimiter::Auto,
             ..self.options.clone()
         };
         saved_samples::reopened_with(vec![KEPT.into()], &options)

@@ -1,10 +1,11 @@
 //! medcoss modality plugin: reports, abstracts and other running text.
 //!
 //! Texts become WordPiece ids in BERT's frame, `[CLS] ... [SEP]`, and are masked word by word. There is no augmentation
-//! beyond masking. What is deliberately not here: the embedding of ids and the loss, which are the model's.
+//! beyond masking. What is left out, cut, assumed or unknown to the vocabulary is counted when data are opened (`census`). What is deliberately not here: the embedding of ids and the loss, which are the model's.
 
 #![forbid(unsafe_code)]
 
+mod census;
 mod corpus;
 mod dataset;
 mod options;
@@ -19,7 +20,7 @@ use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{Error, Geometry, Modality, OpenRequest, Rendering, Synthesised, export_plugin};
 
 pub use dataset::TextDataset;
-pub use options::{MaskingScheme, Options, TextColumns, Unit};
+pub use options::{MaskingScheme, Options, TextColumns, TextFiles, Unit};
 pub use report_cleaning::Cleaning;
 
 /// The text modality.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use medcoss_sdk::Error;
+use medcoss_sdk::{Error, table::Delimiter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,18 @@ impl TextColumns {
     }
 }
 
+/// What a document is in text files that have no layout of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TextFiles {
+    /// A line.
+    Lines,
+    /// A file, as in MIMIC-CXR.
+    Documents,
+    /// A row of a table with a header.
+    Tables,
+}
+
 /// Which tokens are chosen to be predicted, and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -58,21 +70,28 @@ pub enum MaskingScheme {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Tokens in a sample, including `[CLS]`, `[SEP]` and padding: 4 to 4096. Longer texts are truncated.
+    /// Tokens in a sample, including `[CLS]`, `[SEP]` and padding: 4 to 4096. Longer texts are truncated, and
+    /// counted.
     pub max_length: usize,
     /// What a sample is in files of the `###id`, `LABEL<TAB>sentence` layout: `document` or `sentence`. In other files a sample is a line,
-    /// a row, or a pair of question and answer.
+    /// a file, a row, an object, or a pair of question and answer.
     pub unit: Unit,
-    /// Column of CSV files, or field of JSON Lines, with the text. Not needed where there is only one. A nested field is named with a dot:
+    /// What a document is in .txt files without that layout: `lines`, `documents` (the file, whose id is the document's; no group), or
+    /// `tables` (a row of a table with a header). Without this option it is a line, and many short files are reported.
+    pub text_files: Option<TextFiles>,
+    /// What separates the fields of tables: `,`, `;`, a tab (`\t`) or `|`. `auto`: what the header and the first rows show; it is reported where
+    /// it is not the file extension's own (a tab for .tsv and .tab, a comma for .csv), and refused where two fit equally.
+    pub delimiter: Delimiter,
+    /// Column of tables, or field of JSON objects, with the text. Not needed where there is only one. A nested field is named with a dot:
     /// `report.findings`. Texts of several columns, given as a list, are joined by blanks.
     pub text_column: Option<TextColumns>,
-    /// Rows of CSV files, or objects of JSON Lines, that are read: for each column that is named, the values of rows to keep, such as
-    /// `{ split = ["train"] }`. Files without columns are read whole.
+    /// Rows of tables, or JSON objects, that are read: for each column that is named, the values of rows to keep, such as
+    /// `{ split = ["train"] }`. Files without columns are read whole where there are tables among them, which is reported.
     pub keep_rows: BTreeMap<String, Vec<String>>,
     /// `none`, or `reference`: radiology reports as MedCoSS cleaned them, in lower-case words of ASCII without punctuation, sentences of
     /// one word dropped. Reports of fewer than three words are left out.
     pub cleaning: Cleaning,
-    /// Column of CSV files, or field of JSON Lines, with the label. The types of questions are labels without this option.
+    /// Column of tables, or field of JSON objects, with the label. The types of questions are labels without this option.
     pub label_column: Option<String>,
     /// A tokenizer.json, or a BERT vocabulary (vocab.txt), relative to the base of the data. Without it a vocabulary is learned from the
     /// data.
@@ -101,6 +120,8 @@ impl Default for Options {
         Self {
             max_length: 112,
             unit: Unit::Document,
+            text_files: None,
+            delimiter: Delimiter::Auto,
             text_column: None,
             keep_rows: BTreeMap::new(),
             cleaning: Cleaning::None,
@@ -117,6 +138,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Columns that the options name.
+    pub fn columns(&self) -> Vec<&str> {
+        let texts = self.text_column.iter().flat_map(TextColumns::names);
+        texts.chain(self.keep_rows.keys()).chain(&self.label_column).map(String::as_str).collect()
+    }
+
     /// Checks every range.
     ///
     /// # Errors

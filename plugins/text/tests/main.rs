@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod memory;
 mod plugin;
 mod real_data;

@@ -17,6 +17,12 @@ fn open(entry: &str, options: serde_json::Value) -> TextDataset {
     Text::open(OpenRequest { base: data(""), data: vec![entry.into()], options, assets: None }).unwrap()
 }
 
+/// Number of the notice that has these words, 0 without one.
+fn n_noticed(dataset: &TextDataset, words: &str) -> u64 {
+    let mut found = dataset.account().unwrap().notices().iter().filter(|notice| notice.what.contains(words));
+    found.next().map_or(0, |notice| notice.n)
+}
+
 /// Shares of all tokens that are unknown, and that are targets in the training view.
 fn shares(dataset: &TextDataset) -> (f64, f64) {
     let Geometry::Discrete(Discrete { length, padding_id, .. }) = dataset.geometry() else {
@@ -61,6 +67,9 @@ fn medical_abstracts_give_rows_with_labels() {
     let dataset = open(TABLE, options);
     assert_eq!((dataset.len(), dataset.record(0).label.as_deref()), (2308, Some("3")));
     assert_eq!(dataset.record(0).id, "text/medical_abstracts/share.csv#L0000002");
+    // Of 2,308 abstracts 2,220 are distinct.
+    assert_eq!([n_noticed(&dataset, "repeat the text"), n_noticed(&dataset, "separated by")], [88, 0]);
+    assert_eq!([n_noticed(&dataset, "single word"), n_noticed(&dataset, "cannot be read")], [0, 0]);
     let (unknown, targets) = shares(&dataset);
     assert!(unknown < 0.001, "{unknown} of the tokens are unknown");
     assert!((0.14..0.16).contains(&targets), "{targets} of the tokens are targets");
@@ -84,4 +93,36 @@ fn medquad_gives_pairs_with_types_of_questions() {
     let (unknown, targets) = shares(&dataset);
     assert!(unknown < 0.001, "{unknown} of the tokens are unknown");
     assert!((0.14..0.16).contains(&targets), "{targets} of the tokens are targets");
+}
+
+#[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
+fn tables_and_reports_as_users_have_them() {
+    let column = serde_json::json!({"text_column": "findings"});
+    for (file, n, words, n_of_words) in [
+        ("tab.tsv", 24, "separated by", 0),
+        ("utf16.csv", 24, "UTF-16", 1),
+        ("chinese.csv", 24, "unknown", 0),
+        ("long.csv", 6, "longer than max_length", 6),
+    ] {
+        let dataset = open(&format!("reports/40-tables/{file}"), column.clone());
+        assert_eq!((dataset.len(), n_noticed(&dataset, words)), (n, n_of_words), "{file}");
+        let distinct: std::collections::BTreeSet<_> =
+            (0..dataset.len()).map(|index| evaluated(&dataset, index)).collect();
+        assert_eq!(distinct.len(), n, "{file}");
+    }
+    let files = "reports/57-one-report-a-file";
+    assert_eq!(n_noticed(&open(files, serde_json::json!({})), "read line by line"), 6);
+    let documents = open(files, serde_json::json!({"text_files": "documents"}));
+    assert_eq!((documents.len(), documents.record(2).id.as_str()), (6, "reports/57-one-report-a-file/s0002.txt"));
+}
+
+fn evaluated(dataset: &TextDataset, index: usize) -> Vec<i32> {
+    let Geometry::Discrete(Discrete { length, padding_id, .. }) = dataset.geometry() else {
+        panic!("text is discrete")
+    };
+    let (mut ids, mut labels, mut n) = (vec![padding_id; length], vec![NOT_A_TARGET; length], 0);
+    let sample = Sample::Discrete { ids: &mut ids, labels: &mut labels, length: &mut n };
+    dataset.load(index, View::Evaluation, &mut sample_rng(0), sample).unwrap();
+    ids
 }

@@ -1,4 +1,4 @@
-//! Tables of labels.
+//! Tables of labels, as CSV and as a table with tabs; what separates their fields is found.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,11 +7,14 @@ use medcoss_sdk::{FoundFile, labels::LabelTable};
 
 fuzz_target!(|content: &[u8]| {
     put("labels.csv", content);
-    let file = |name: &str| FoundFile { path: folder().join(name), id: name.to_owned(), entry: 0, bytes: 1, modified: None };
+    put("labels.tsv", content);
+    let file =
+        |name: &str| FoundFile { path: folder().join(name), id: name.to_owned(), entry: 0, bytes: 1, modified: None };
     let files = ["tile_0000.png", "a/tile_0001.png", "x.jpg"].map(file);
-    for (key_column, label_column) in [("file", "nuclei"), ("nuclei", "nuclei")] {
-        let (key_column, label_column) = (key_column.to_owned(), label_column.to_owned());
-        let table = LabelTable::new("labels.csv", key_column, label_column);
+    for (table, key_column, label_column) in
+        [("labels.csv", "file", "nuclei"), ("labels.csv", "nuclei", "nuclei"), ("labels.tsv", "file", "nuclei")]
+    {
+        let table = LabelTable::new(table, key_column, label_column);
         match table.labels_of(folder(), &files) {
             Ok(labels) => assert_eq!(labels.len(), files.len()),
             Err(error) => check_error(&error),

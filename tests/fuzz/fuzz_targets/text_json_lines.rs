@@ -1,4 +1,4 @@
-//! JSON Lines with fields by name, by path, and with a single field.
+//! JSON Lines with fields by name, by path, and with a single field, and the same bytes as one JSON value.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,4 +11,5 @@ fuzz_target!(|content: &[u8]| {
     open_and_load::<Text>("input.jsonl", content, text_options(fields));
     open_and_load_as::<Text>("input.jsonl", text_options(json!({ "text_column": "report.text" })));
     open_and_load_as::<Text>("input.jsonl", text_options(json!({})));
+    open_and_load::<Text>("input.json", content, text_options(json!({ "text_column": "report" })));
 });

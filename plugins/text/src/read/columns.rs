@@ -1,4 +1,4 @@
-//! Columns by name: of CSV files, and fields of JSON objects.
+//! Columns by name: of tables, and fields of JSON objects.
 
 use medcoss_sdk::Error;
 
@@ -11,7 +11,17 @@ const MAX_LISTED: usize = 20;
 pub fn position_of(asked: Option<&str>, option: &str, names: &[&str], place: &str) -> Result<usize, Error> {
     match asked {
         Some(asked) => {
-            names.iter().position(|name| name.trim() == asked).ok_or_else(|| no_column(asked, option, names, place))
+            let mut found = names.iter().enumerate().filter(|(_, name)| name.trim() == asked).map(|(at, _)| at);
+            match (found.next(), found.next()) {
+                (Some(at), None) => Ok(at),
+                (None, _) => Err(no_column(asked, option, names, place)),
+                (Some(first), Some(second)) => Err(Error::bad_request(format!(
+                    "{place} has two columns {asked:?}, the {}. and the {}., and option {option} asks for one\n\
+                     hint: give columns distinct names",
+                    first + 1,
+                    second + 1
+                ))),
+            }
         }
         None if names.len() == 1 => Ok(0),
         None => Err(Error::bad_request(format!(
@@ -52,6 +62,11 @@ mod tests {
         assert_eq!(position_of(None, "text_column", &["only"], "a.csv").unwrap(), 0);
         let error = position_of(None, "text_column", &names, "a.csv").unwrap_err();
         assert!(error.message().contains("a.csv has 2 columns: \"id\", \" text \""), "{error}");
+        let error = position_of(Some("b"), "text_column", &["b", "a", " b"], "a.csv").unwrap_err();
+        assert!(
+            error.message().starts_with("a.csv has two columns \"b\", the 1. and the 3., and option text_column"),
+            "{error}"
+        );
         let error = position_of(Some("note"), "label_column", &names, "a.csv").unwrap_err();
         assert!(error.message().contains("\"note\"") && error.message().contains("label_column"), "{error}");
     }

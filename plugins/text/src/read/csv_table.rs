@@ -1,10 +1,10 @@
-//! CSV: a header, then one document a row.
+//! Tables: a header, then one document a row.
 
 use std::collections::BTreeMap;
-use std::io::{Chain, Read};
+use std::path::Path;
 
 use medcoss_sdk::Error;
-use medcoss_sdk::record_limit::{RecordBudget, RecordLimit};
+use medcoss_sdk::table::{Dialect, Rows};
 
 use super::columns::position_of;
 use super::content::MAX_LINE_BYTES;
@@ -12,24 +12,27 @@ use super::line_numbers::{LineCounter, line_id};
 use super::row_filter::reason_to_leave_out;
 use crate::{corpus::Corpus, options::Options};
 
-/// Rows with an open quotation mark that are got over; a file with more is given up.
-const MAX_UNCLOSED: usize = 64;
-
-const NEVER_CLOSES: &str = "a quotation mark opens and never closes";
+/// Rows with a stray quotation mark that are got over; a file with more is given up.
+const MAX_STRAY: usize = 64;
+/// Words of a title from which on it reads like a report.
+const WORDS_OF_A_REPORT: usize = 4;
 
 /// Adds the text columns of every row that is kept, joined by blanks, with the label column where one is asked for. Ids have the line on which the row
-/// begins; quoted fields may span lines. A row of another width than the header is a document that cannot be read.
+/// begins; quoted fields may span lines. A row of another width than the header is a document that cannot be read, and so is one of which a
+/// stray quotation mark has made several.
 ///
 /// # Errors
-/// Columns that are not there, several columns and none asked for, quotation marks all over the place.
-pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
-    let refuse = |error: csv::Error| Error::corrupt(format!("{name} is no CSV")).caused_by(&error);
-    let (mut rows, mut lines) = (Rows::new(content, 0), LineCounter::new(content));
+/// Columns that are not there or there twice, several columns and none asked for, fields that more than one delimiter may separate, quotation
+/// marks all over the place.
+pub fn read(content: &str, file: &Path, name: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
+    let refuse = |error: csv::Error| Error::corrupt(format!("{name} is no table")).caused_by(&error);
+    let dialect = options.delimiter.of_table(file, content, &options.columns(), name)?;
+    let (mut rows, mut lines) = (Rows::new(content, dialect, MAX_LINE_BYTES as u64), LineCounter::new(content));
     let mut header = csv::StringRecord::new();
     let head = rows.next(&mut header).map_err(refuse)?;
     let names: Vec<_> = header.iter().collect();
-    if head.is_some_and(|head| !head.closed) {
-        return Err(Error::corrupt(format!("{name}, line 1: {NEVER_CLOSES}; expected a header")));
+    if let Some(fault) = head.and_then(|head| head.quoting.fault()) {
+        return Err(Error::corrupt(format!("{name}, line 1: {fault}; expected a header")));
     }
     let column = |asked: Option<&str>| position_of(asked, "text_column", &names, name);
     let texts = match &options.text_column {
@@ -45,20 +48,20 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
         Some(asked) => Some(position_of(Some(asked), "label_column", &names, name)?),
         None => None,
     };
+    remark(dialect, &names, options, corpus);
 
-    let (mut row, mut n_unclosed) = (csv::StringRecord::new(), 0);
-    while let Some(Found { start, closed }) = rows.next(&mut row).map_err(refuse)? {
-        let line = lines.line_of(start);
-        if !closed {
-            n_unclosed += 1;
-            let error = format!("{name}, line {line}: {NEVER_CLOSES}");
-            if n_unclosed > MAX_UNCLOSED {
-                return Err(Error::corrupt(format!("{error}, after {MAX_UNCLOSED} others; what follows is not read")));
+    let (mut row, mut n_stray) = (csv::StringRecord::new(), 0);
+    while let Some(found) = rows.next(&mut row).map_err(refuse)? {
+        let line = lines.line_of(found.start);
+        if let Some(fault) = found.quoting.fault() {
+            n_stray += 1;
+            let error = format!("{name}, line {line}: {fault}");
+            if n_stray > MAX_STRAY {
+                return Err(Error::corrupt(format!("{error}, after {MAX_STRAY} others; what follows is not read")));
             }
             corpus.add_unreadable(line_id(line), Error::corrupt(error));
-            // The mark swallowed all rows to the end of the file; only the first is its own.
-            let Some(length) = content[start..].find('\n') else { break };
-            rows = Rows::new(content, start + length + 1);
+            // Of what the mark swallowed only the first line is its own.
+            rows.go_on_after_line_of(found);
         } else if row.len() == names.len() {
             if let Some(reason) = reason_to_leave_out(&options.keep_rows, |column| row.get(*kept.get(column)?)) {
                 corpus.leave_out(&reason);
@@ -74,6 +77,21 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
     Ok(())
 }
 
+/// Counts a table of which something is assumed.
+fn remark(dialect: Dialect, names: &[&str], options: &Options, corpus: &mut Corpus) {
+    if dialect.is_guess {
+        let found = dialect.in_words();
+        corpus.remark(format!(
+            "tables are separated by {found}, as their header and first rows show (option delimiter states it)"
+        ));
+    }
+    // A column that is asked for by name stands in a header.
+    let reads_like_a_report = |name: &&str| name.split_whitespace().count() >= WORDS_OF_A_REPORT || name.ends_with('.');
+    if options.text_column.is_none() && names.iter().any(reads_like_a_report) {
+        corpus.remark("tables begin with a row that reads like a report, but is taken as the header");
+    }
+}
+
 fn wrong_width(row: &csv::StringRecord, n_columns: usize, place: &str) -> Error {
     let n_lines = 1 + row.iter().map(|field| field.matches('\n').count()).sum::<usize>();
     let hint = match n_lines {
@@ -81,55 +99,6 @@ fn wrong_width(row: &csv::StringRecord, n_columns: usize, place: &str) -> Error 
         _ => format!("\nhint: the row spans {n_lines} lines; look for a quotation mark that does not close"),
     };
     Error::corrupt(format!("{place}: a row of {} fields; expected {n_columns}, as in the header{hint}", row.len()))
-}
-
-/// Rows of a table, of any width, with the bytes on which they begin.
-struct Rows<'a> {
-    content: &'a str,
-    /// Byte of the content at which `reader` began.
-    from: usize,
-    reader: csv::Reader<RecordLimit<Chain<&'a [u8], &'a [u8]>>>,
-    budget: RecordBudget,
-}
-
-struct Found {
-    start: usize,
-    /// False when the file ends inside of quotation marks, or goes on in them for longer than a row may be. The library does not say.
-    closed: bool,
-}
-
-impl<'a> Rows<'a> {
-    /// What is put behind the content: a row that ends up inside of the last one if that does not end.
-    const SENTINEL: &'static [u8] = b"\nend";
-
-    /// `from` is a byte at which a row begins.
-    fn new(content: &'a str, from: usize) -> Self {
-        let bytes = content.as_bytes()[from..].chain(Self::SENTINEL);
-        // A row may be as long as a line and its neighbours, of which the reader has read a part.
-        let (bytes, budget) = RecordLimit::new(bytes, MAX_LINE_BYTES as u64);
-        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-        Self { content, from, reader, budget }
-    }
-
-    fn next(&mut self, row: &mut csv::StringRecord) -> Result<Option<Found>, csv::Error> {
-        self.budget.refill();
-        let before = usize::try_from(self.reader.position().byte()).unwrap_or_default();
-        let is_too_long = match self.reader.read_record(row) {
-            Ok(true) => false,
-            Ok(false) => return Ok(None),
-            Err(_) if self.budget.is_used_up() => true,
-            Err(error) => return Err(error),
-        };
-        let before = (self.from + before).min(self.content.len());
-        // The reader counts ends of lines that come before a row, such as the second half of the last row's CR LF, as
-        // part of it.
-        let ends = self.content.as_bytes()[before..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-        let start = before + ends.count();
-        let read = usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
-        let n_sentinel = read.saturating_sub(self.content.len() - self.from);
-        // One byte of it ends the last row.
-        Ok((start < self.content.len()).then_some(Found { start, closed: !is_too_long && n_sentinel <= 1 }))
-    }
 }
 
 #[cfg(test)]
@@ -145,7 +114,7 @@ mod tests {
             label_column: label.map(String::from),
             ..Options::default()
         };
-        read(content, "t.csv", &options, &mut corpus).map(|()| corpus)
+        read(content, Path::new("t.csv"), "t.csv", &options, &mut corpus).map(|()| corpus)
     }
 
     fn ids(corpus: &Corpus) -> Vec<String> {
@@ -244,5 +213,44 @@ mod tests {
             error.message().contains("line 67: a quotation mark opens and never closes, after 64 others"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_stray_mark_does_not_make_one_document_of_several_rows() {
+        let corpus = corpus("a,b\n1,\"x\n2,y\n3,\"z\n4,w\n", Some("b"), None).unwrap();
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["y", "w"]);
+        assert_eq!(
+            reasons(&corpus),
+            [
+                "t.csv, line 2: a stray quotation mark makes one row of several",
+                "t.csv, line 4: a quotation mark opens and never closes"
+            ]
+        );
+    }
+
+    #[test]
+    fn delimiters_are_found_and_said_and_lines_keep_their_numbers() {
+        let of = |content: &str| {
+            let corpus = corpus(content, Some("b"), None).unwrap();
+            (ids(&corpus), corpus.texts().map(String::from).collect::<Vec<_>>(), corpus.remarks().clone())
+        };
+        let (ids, texts, remarks) = of("a;b\n1;\"x; y\"\n2;3,5 cm\n");
+        assert_eq!((ids[1].as_str(), texts), ("t.csv#L0000003", vec!["x; y".into(), "3,5 cm".into()]));
+        assert!(remarks.keys().next().unwrap().starts_with("tables are separated by semicolons"));
+        let (ids, texts, remarks) = of("sep=;\na;b\n1;x, y\n");
+        assert_eq!((ids[0].as_str(), texts[0].as_str(), remarks.len()), ("t.csv#L0000003", "x, y", 0));
+        let error = corpus("a;b,c\n1;2,3\n", None, None).unwrap_err();
+        assert!(error.message().contains("option delimiter: \",\" or \";\""), "{error}");
+    }
+
+    #[test]
+    fn a_first_row_that_reads_like_a_report_is_reported() {
+        let remarks =
+            |header: &str, column| corpus(&format!("{header}\nclear\n"), column, None).unwrap().remarks().len();
+        assert_eq!(
+            [remarks("note", None), remarks("No acute process.", None), remarks("the text of the note", None)],
+            [0, 1, 1]
+        );
+        assert_eq!(remarks("the text of the note", Some("the text of the note")), 0);
     }
 }

@@ -19,42 +19,63 @@ type Object = Map<String, Value>;
 /// # Errors
 /// A label field that no object has.
 pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
-    let (mut first_unlabelled, mut labelled) = (None, false);
+    let mut objects = Objects::new(options);
     for (line, text) in (1..).zip(content.lines()).filter(|(_, text)| !text.trim().is_empty()) {
-        let place = format!("{name}, line {line}");
-        let object = match object(text, &place) {
+        objects.add(text, line_id(line), &format!("{name}, line {line}"), corpus);
+    }
+    objects.check_labels()
+}
+
+/// Objects of a file that become documents.
+pub(super) struct Objects<'a> {
+    options: &'a Options,
+    /// Why the first object without the label has none.
+    first_unlabelled: Option<Error>,
+    is_labelled: bool,
+}
+
+impl<'a> Objects<'a> {
+    pub(super) fn new(options: &'a Options) -> Self {
+        Self { options, first_unlabelled: None, is_labelled: false }
+    }
+
+    /// Adds an object, with `id` after the file's. Messages call where it is `place`.
+    pub(super) fn add(&mut self, text: &str, id: String, place: &str, corpus: &mut Corpus) {
+        let options = self.options;
+        let object = match object(text, place) {
             Ok(object) => object,
-            Err(error) => {
-                corpus.add_unreadable(line_id(line), error);
-                continue;
-            }
+            Err(error) => return corpus.add_unreadable(id, error),
         };
         let label = options.label_column.as_deref().and_then(|asked| {
             let found = field(&object, asked);
-            labelled |= found.is_some();
-            if found.is_none() && first_unlabelled.is_none() {
-                first_unlabelled = Some(no_column(asked, "label_column", &names(&object), &place));
+            self.is_labelled |= found.is_some();
+            if found.is_none() && self.first_unlabelled.is_none() {
+                self.first_unlabelled = Some(no_column(asked, "label_column", &names(&object), place));
             }
             found.and_then(label_of)
         });
         if let Some(reason) = reason_to_leave_out(&options.keep_rows, |asked| field(&object, asked).and_then(label_of))
         {
-            corpus.leave_out(&reason);
-            continue;
+            return corpus.leave_out(&reason);
         }
         let text = match &options.text_column {
             Some(columns) => {
-                let texts = columns.names().iter().map(|asked| text_of(&object, Some(asked), &place));
+                let texts = columns.names().iter().map(|asked| text_of(&object, Some(asked), place));
                 texts.collect::<Result<Vec<_>, _>>().map(|texts| texts.join(" "))
             }
-            None => text_of(&object, None, &place).map(String::from),
+            None => text_of(&object, None, place).map(String::from),
         };
         match text {
-            Ok(text) => corpus.add(line_id(line), label.as_deref(), &text),
-            Err(error) => corpus.add_unreadable(line_id(line), error),
+            Ok(text) => corpus.add(id, label.as_deref(), &text),
+            Err(error) => corpus.add_unreadable(id, error),
         }
     }
-    first_unlabelled.filter(|_| !labelled).map_or(Ok(()), Err)
+
+    /// # Errors
+    /// A label field that no object has.
+    pub(super) fn check_labels(self) -> Result<(), Error> {
+        self.first_unlabelled.filter(|_| !self.is_labelled).map_or(Ok(()), Err)
+    }
 }
 
 fn object(text: &str, place: &str) -> Result<Object, Error> {

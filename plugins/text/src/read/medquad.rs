@@ -7,30 +7,30 @@
 
 use std::collections::HashMap;
 
-use medcoss_sdk::Error;
+use medcoss_sdk::{Error, text_encoding};
 use quick_xml::{
     Reader, XmlVersion,
     escape::resolve_xml_entity,
     events::{BytesRef, BytesStart, Event},
 };
 
-use super::{encoding, ids::is_id, line_numbers::LineCounter, quoting::shown};
+use super::{ids::is_id, line_numbers::LineCounter, quoting::shown};
 use crate::corpus::Corpus;
 
 const ROOTS: [&str; 3] = ["Document", "DiseaseFile", "doc"];
 const PAIRS: [&str; 2] = ["QAPair", "pair"];
 
-/// Refuses XML that says it is in another encoding, which need not show in its letters.
+/// Refuses XML that says it is in another encoding than the one that it was read in, which need not show in its letters.
 ///
 /// # Errors
-/// A declared encoding that is not UTF-8.
-pub fn check_encoding(content: &str, name: &str) -> Result<(), Error> {
+/// A declared encoding that is not UTF-8, nor UTF-16 where it was that.
+pub fn check_encoding(content: &str, was_utf16: bool, name: &str) -> Result<(), Error> {
     let Ok(Event::Decl(declaration)) = Reader::from_str(content).read_event() else { return Ok(()) };
+    let known: &[&str] =
+        if was_utf16 { &["utf-16", "utf16", "utf-16le", "utf-16be"] } else { &["utf-8", "utf8", "us-ascii", "ascii"] };
     match declaration.encoding() {
-        Some(Ok(found))
-            if !["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| found.eq_ignore_ascii_case(known)) =>
-        {
-            Err(encoding::refused(name, 1, &format!("declared encoding {}", shown(&found))))
+        Some(Ok(found)) if !known.iter().any(|known| found.eq_ignore_ascii_case(known)) => {
+            Err(text_encoding::refused(name, 1, &format!("declared encoding {}", shown(&found))))
         }
         _ => Ok(()),
     }
@@ -362,9 +362,12 @@ mod tests {
     #[test]
     fn another_declared_encoding_is_refused() {
         for known in ["<doc/>", "<?xml version=\"1.0\"?><doc/>", "<?xml version='1.0' encoding='utf-8'?><doc/>"] {
-            check_encoding(known, "q.xml").unwrap();
+            check_encoding(known, false, "q.xml").unwrap();
         }
-        let error = check_encoding("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><doc/>", "q.xml").unwrap_err();
+        let utf16 = "<?xml version='1.0' encoding='UTF-16'?><doc/>";
+        assert!(check_encoding(utf16, true, "q.xml").is_ok() && check_encoding(utf16, false, "q.xml").is_err());
+        let error =
+            check_encoding("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><doc/>", false, "q.xml").unwrap_err();
         let expected = "q.xml, line 1: declared encoding \"ISO-8859-1\" found where UTF-8 was expected\nhint: ";
         assert!(error.message().starts_with(expected), "{error}");
     }

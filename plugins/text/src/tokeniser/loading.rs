@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use medcoss_sdk::{Error, OpenRequest, log};
+use medcoss_sdk::{Error, OpenRequest, log, text_encoding::decode};
 use tokenizers::{
     AddedToken, Tokenizer, decoders::wordpiece::WordPiece as WordPieceDecoder, models::wordpiece::WordPiece,
     normalizers::BertNormalizer, pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
@@ -12,11 +12,7 @@ use super::{
     FILE, SPECIAL, Tokeniser, rules,
     training::{self, CONTINUING, Learned, VocabularySize},
 };
-use crate::{
-    corpus::Corpus,
-    options::Options,
-    read::{decode, read_vocabulary},
-};
+use crate::{corpus::Corpus, options::Options, read::read_vocabulary};
 
 impl Tokeniser {
     /// The tokeniser of a dataset, from the first of these that there is:
@@ -96,7 +92,7 @@ impl Tokeniser {
     fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Self, Error> {
         let name = path.display().to_string();
         let bytes = read_vocabulary(path, &name)?;
-        let tokens: Vec<String> = decode(&bytes, &name)?.lines().map(|line| line.trim_end().to_owned()).collect();
+        let tokens: Vec<String> = decode(&bytes, &name)?.text.lines().map(|line| line.trim_end().to_owned()).collect();
         let mut lines = BTreeMap::new();
         for (line, token) in (1usize..).zip(&tokens) {
             if let Some(earlier) = lines.insert(token, line) {

@@ -33,6 +33,8 @@ pub struct Tokeniser {
     pub vocabulary: usize,
     /// Id of the padding token.
     pub padding_id: i32,
+    /// Id of what the vocabulary does not know, `[UNK]`.
+    pub unknown_id: i32,
     /// Id of the token that opens a sample, `[CLS]`.
     pub start_id: i32,
     /// Id of the token that closes a sample, `[SEP]`.
@@ -89,7 +91,18 @@ impl Tokeniser {
         special_ids.dedup();
         let vocabulary = largest as usize + 1;
         let cuts = cuts_at_blanks(&inner);
-        Ok(Self { inner, vocabulary, padding_id, start_id, end_id, mask_id, digest: digest.hex(), special_ids, cuts })
+        Ok(Self {
+            inner,
+            vocabulary,
+            padding_id,
+            unknown_id,
+            start_id,
+            end_id,
+            mask_id,
+            digest: digest.hex(),
+            special_ids,
+            cuts,
+        })
     }
 
     /// The first `n_most` ids of a text, with their words. Of a text of megabytes, only the first is looked at.

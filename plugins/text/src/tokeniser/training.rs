@@ -23,7 +23,7 @@ pub const CONTINUING: &str = "##";
 const LONGEST_PIECE: usize = 1 << 16;
 /// Longer words are unknown to WordPiece, so nothing is learned from them.
 const LONGEST_WORD: usize = 100;
-/// Characters of an alphabet at most, as BERT's trainer has it by default: rarer ones are unknown.
+/// Characters of an alphabet at most, as BERT's trainer has it by default: rarer ones are unknown. Ideographs are beside them.
 const LARGEST_ALPHABET: usize = 1000;
 /// A pair of pieces that occurs once makes no piece.
 const MIN_FREQUENCY: u64 = 2;
@@ -74,8 +74,7 @@ pub fn learn<'a>(
     let n_words = words.len();
     let is_rare = |occurrences: &Occurrences| occurrences.n_documents < size.min_document_count;
     let n_rare = words.values().filter(|occurrences| is_rare(occurrences)).count();
-    // A character takes up to two ids, with and without the prefix.
-    let alphabet = alphabet(&words, LARGEST_ALPHABET.min(size.most / 4));
+    let alphabet = alphabet(&words, size.most / 2);
     // A word with any other character is unknown as a whole.
     words.retain(|word, _| word.chars().all(|c| alphabet.contains(&c)));
 
@@ -151,8 +150,9 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The most frequent characters; among equally frequent ones the smaller code points.
-fn alphabet(words: &BTreeMap<String, Occurrences>, size: usize) -> BTreeSet<char> {
+/// The most frequent characters, for so many ids; among equally frequent ones the smaller code points. A character takes up to two ids, with
+/// and without the prefix, but an ideograph only one, since it is a word by itself: a script of thousands of them has few other words.
+fn alphabet(words: &BTreeMap<String, Occurrences>, n_ids: usize) -> BTreeSet<char> {
     let mut counts: BTreeMap<char, usize> = BTreeMap::new();
     for (word, found) in words {
         for c in word.chars() {
@@ -162,7 +162,22 @@ fn alphabet(words: &BTreeMap<String, Occurrences>, size: usize) -> BTreeSet<char
     let mut ranked: Vec<(char, usize)> = counts.into_iter().collect();
     // Stable, so equal counts stay in the order of the characters.
     ranked.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-    ranked.into_iter().take(size).map(|(c, _)| c).collect()
+    let (mut n_left, mut n_letters) = (n_ids, 0);
+    let takes = |&(c, _): &(char, usize)| {
+        let n = if is_ideograph(c) { 1 } else { 2 };
+        let fits = n <= n_left && (n == 1 || n_letters < LARGEST_ALPHABET);
+        if fits {
+            n_left -= n;
+            n_letters += n - 1;
+        }
+        fits
+    };
+    ranked.into_iter().filter(takes).map(|(c, _)| c).collect()
+}
+
+/// Whether BERT's normaliser sets a character apart from its neighbours.
+fn is_ideograph(c: char) -> bool {
+    matches!(u32::from(c), 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x2a6df | 0x2a700..=0x2ceaf | 0x2f800..=0x2fa1f)
 }
 
 #[cfg(test)]
@@ -268,5 +283,17 @@ mod tests {
         for token in ["a", "b", "q", "aa", "bb"] {
             assert!(tokens.iter().any(|known| known == token), "{token} is missing");
         }
+    }
+
+    #[test]
+    fn ideographs_are_words_by_themselves_and_take_one_id_each() {
+        // 40 characters of 64 ids; each in one document only, so that none is common.
+        let ideographs: Vec<char> = (0..40).filter_map(|n| char::from_u32(0x4e00 + n)).collect();
+        let texts: Vec<String> = ideographs.iter().map(|c| format!("{c}正常")).collect();
+        let learned = learned_of(texts.iter().map(String::as_str).enumerate(), 128, 5);
+        for c in ideographs.iter().chain(&['正', '常']) {
+            assert!(learned.tokens.contains(&c.to_string()), "{c} is missing");
+        }
+        assert!(learned.tokens.iter().all(|token| !token.starts_with(CONTINUING)));
     }
 }
