@@ -30,9 +30,9 @@ mod nifti_header;
 #[cfg(feature = "nifti")]
 mod nifti_pair;
 #[cfg(feature = "nifti")]
-mod nifti_voxels;
-#[cfg(feature = "nifti")]
 pub mod nifti_write;
+#[cfg(feature = "nifti")]
+mod number_type;
 #[cfg(any(feature = "dicom", feature = "nifti"))]
 mod orientation;
 #[cfg(feature = "volume")]
@@ -43,6 +43,12 @@ pub mod slide;
 mod slide_level;
 #[cfg(feature = "slide")]
 mod slide_resolution;
+#[cfg(feature = "nifti")]
+mod stored_file;
+#[cfg(feature = "nifti")]
+pub mod stored_volume;
+#[cfg(feature = "nifti")]
+mod stored_voxels;
 #[cfg(feature = "volume")]
 pub mod sub_volume_labels;
 #[cfg(feature = "volume")]
@@ -65,3 +71,5 @@ mod volume_cache;
 pub mod volume_samples;
 #[cfg(feature = "volume")]
 pub mod volume_source;
+#[cfg(feature = "nifti")]
+mod voxel_stream;

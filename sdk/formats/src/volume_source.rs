@@ -10,8 +10,9 @@ use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Verdict, find_f
 
 use crate::dicom::series::Series;
 use crate::dicom::{self, Candidate, stack};
+use crate::nifti;
 pub use crate::nifti::{Decoded, GzipIndex};
-use crate::{nifti, nifti_header};
+use crate::stored_volume::{self, StoredVolume};
 
 /// Supported file formats, for display.
 pub const FILE_FORMATS: &[&str] =
@@ -40,8 +41,8 @@ pub struct VolumeInfo {
     pub notes: Vec<&'static str>,
 }
 
-impl From<nifti::Header> for VolumeInfo {
-    fn from(header: nifti::Header) -> Self {
+impl From<StoredVolume> for VolumeInfo {
+    fn from(header: StoredVolume) -> Self {
         let is_integer = Some(header.is_integer());
         Self { size: header.size, spacing_mm: header.spacing_mm, is_integer, notes: header.notes }
     }
@@ -51,7 +52,7 @@ impl VolumeInfo {
     /// Whether the headers state how the volume lies in the body. Without a statement, NIfTI and DICOM readers assume one
     /// and add a note.
     pub(crate) fn states_orientation(&self) -> bool {
-        !self.notes.iter().any(|note| [nifti_header::NO_ORIENTATION, stack::NO_ORIENTATION].contains(note))
+        !self.notes.iter().any(|note| [stored_volume::NO_ORIENTATION, stack::NO_ORIENTATION].contains(note))
     }
 
     /// Number of voxels in the volume.
@@ -184,7 +185,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`].
     pub fn stored_info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_stored_header(&file.path).map(VolumeInfo::from),
+            Self::Nifti(file) => nifti::open(&file.path).map(|opened| opened.in_stored_order().volume.into()),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).info(),
         }
     }
@@ -195,7 +196,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::read`].
     pub fn read_stored(&self) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_stored_volume(&file.path),
+            Self::Nifti(file) => nifti::open(&file.path)?.in_stored_order().read(&file.path),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).read(),
         }
     }
@@ -215,7 +216,7 @@ impl VolumeSource {
     /// Whether some slices cost as much as all of them.
     pub fn needs_whole_file(&self) -> bool {
         match self {
-            Self::Nifti(file) => nifti::needs_whole_file(&file.path).unwrap_or(false),
+            Self::Nifti(file) => nifti::open(&file.path).is_ok_and(|opened| opened.needs_whole_file()),
             Self::Dicom(series) => series.needs_whole_file(),
         }
     }
@@ -229,7 +230,7 @@ mod tests {
     fn an_assumed_orientation_is_not_stated_in_either_format() {
         let info = |note| VolumeInfo { size: [1; 3], spacing_mm: [1.0; 3], is_integer: None, notes: vec![note] };
         assert!(info("has several volumes").states_orientation());
-        for note in [nifti_header::NO_ORIENTATION, stack::NO_ORIENTATION] {
+        for note in [stored_volume::NO_ORIENTATION, stack::NO_ORIENTATION] {
             assert!(!info(note).states_orientation(), "{note}");
         }
     }
