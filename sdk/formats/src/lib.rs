@@ -7,6 +7,8 @@ pub mod aspect_ratio;
 pub mod clip_transform;
 #[cfg(any(feature = "dicom", feature = "image"))]
 pub mod deidentify;
+#[cfg(feature = "volume")]
+mod detached_file;
 #[cfg(feature = "dicom")]
 pub mod dicom;
 #[cfg(feature = "volume")]
@@ -14,6 +16,8 @@ pub mod dicom_series_write;
 pub mod group_by;
 #[cfg(feature = "nifti")]
 mod gzip_stream;
+#[cfg(feature = "volume")]
+mod header_lines;
 #[cfg(feature = "image")]
 pub mod image_file;
 pub mod image_series;
@@ -21,6 +25,10 @@ pub mod image_series;
 mod jpeg_file;
 #[cfg(feature = "image")]
 pub mod label_image;
+#[cfg(feature = "volume")]
+mod meta_image;
+#[cfg(feature = "volume")]
+mod mgh;
 #[cfg(feature = "nifti")]
 pub mod nifti;
 #[cfg(feature = "nifti")]
@@ -31,8 +39,16 @@ mod nifti_header;
 mod nifti_pair;
 #[cfg(feature = "nifti")]
 pub mod nifti_write;
+#[cfg(feature = "volume")]
+mod nrrd;
+#[cfg(feature = "volume")]
+mod nrrd_header;
 #[cfg(feature = "nifti")]
 mod number_type;
+#[cfg(feature = "volume")]
+mod numpy;
+#[cfg(feature = "volume")]
+mod numpy_header;
 #[cfg(any(feature = "dicom", feature = "nifti"))]
 mod orientation;
 #[cfg(feature = "volume")]
@@ -67,6 +83,8 @@ mod tiff_pixels;
 pub mod tiff_slide;
 #[cfg(feature = "volume")]
 mod volume_cache;
+#[cfg(feature = "volume")]
+mod volume_file;
 #[cfg(feature = "volume")]
 pub mod volume_samples;
 #[cfg(feature = "volume")]

@@ -34,3 +34,5 @@ mod sweep;
 mod tiff_file;
 #[cfg(all(feature = "image", feature = "nifti", feature = "slide"))]
 mod values;
+#[cfg(feature = "volume")]
+mod volume_formats;

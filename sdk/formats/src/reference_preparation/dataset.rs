@@ -171,7 +171,7 @@ impl ReferenceVolumes {
                 mask.id
             )));
         }
-        let source = VolumeSource::Nifti(mask.clone());
+        let source = VolumeSource::of_file(mask);
         let found = source.stored_info()?;
         check_fits(&mask.id, &found.size, scan.source.id(), &info.size)?;
         let labels = labels_of(&mask.id, &source.read_stored()?)?;
@@ -189,6 +189,7 @@ impl ReferenceSettings {
         let id = source.id();
         match self.steps {
             ReferenceSteps::Ct { .. } => {
+                info.check_has_spacing("preparation = \"reference\"").map_err(|error| error.in_context(id))?;
                 let [n_slices, n_i, n_j] = ct::millimetre_size(info.size, info.spacing_mm)?;
                 if ct::without_border([n_i, n_j]).iter().any(Range::is_empty) {
                     return Err(Error::unsupported(format!(
