@@ -1,4 +1,4 @@
-//! Readers of medical image files as arrays: images, slides, NIfTI and DICOM. Each family of formats is a feature.
+//! Readers of medical image files as arrays: images, slides, volumes and DICOM. Each family of formats is a feature.
 
 #![forbid(unsafe_code)]
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use medcoss_sdk::Error;
 
-use crate::header_lines::{HeaderLines, start_of};
+use crate::header_lines::HeaderLines;
 
 /// Fields that are looked at, and their other spelling.
 const FIELDS: [(&str, &str); 15] = [
@@ -43,19 +43,22 @@ impl NrrdHeader {
         let mut lines = HeaderLines::open(path)?;
         let magic = lines.next()?.unwrap_or_default();
         if !matches!(magic.as_str(), "NRRD0001" | "NRRD0002" | "NRRD0003" | "NRRD0004" | "NRRD0005") {
-            let (path, magic) = (path.display(), start_of(&magic));
+            let (path, magic) = (path.display(), magic.chars().take(8).collect::<String>());
             return Err(Error::corrupt(format!(
                 "{path} begins with {magic:?}, where an NRRD file has NRRD0001 to NRRD0005"
             )));
         }
-        let mut fields = HashMap::new();
+        let (mut fields, mut n_lines) = (HashMap::new(), 1);
         while let Some(line) = lines.next()?.filter(|line| !line.is_empty()) {
+            n_lines += 1;
             if line.starts_with('#') {
                 continue;
             }
             let Some((name, value)) = line.split_once(':') else {
-                let (path, line) = (path.display(), start_of(&line));
-                return Err(Error::corrupt(format!("{path} has {line:?} among the fields of its NRRD header")));
+                let path = path.display();
+                return Err(Error::corrupt(format!(
+                    "{path} has an NRRD header whose line {n_lines} is no \"field: value\", and an empty line ends it"
+                )));
             };
             if value.starts_with('=') {
                 continue;

@@ -88,3 +88,19 @@ fn a_file_that_is_named_is_recognised_by_its_content() {
         assert_eq!(found.sources[0].read().unwrap().volume.voxels(), [7.0; 8]);
     }
 }
+
+#[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
+fn files_that_other_programs_wrote_of_one_scan_agree() {
+    let folder = medcoss_test_support::data("reports/22-other-formats");
+    let found = find_volumes(&folder, &[".".into()], "CT").unwrap();
+    let ids: Vec<&str> = found.sources.iter().map(VolumeSource::id).collect();
+    assert_eq!(ids, ["a.nii", "b.nrrd", "c.mha", "d.nii.gz"]);
+    assert_eq!((found.account.n_used(), found.account.left_out().len()), (4, 0));
+    let sizes = found.sources.iter().map(|source| source.read().unwrap().volume.size());
+    assert!(sizes.into_iter().all(|size| size == [16; 3]));
+    let first = found.sources[0].read().unwrap();
+    for source in &found.sources {
+        assert_eq!(source.read().unwrap(), first, "{}", source.id());
+    }
+}

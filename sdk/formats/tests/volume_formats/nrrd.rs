@@ -273,7 +273,7 @@ fn headers_that_cannot_be_right_are_refused() {
         ("kinds", ""),
     ];
     is_refused(&many, "too few");
-    refused("scan.nrrd", b"NRRD0004\nnonsense\n\n", code::CORRUPT, "nonsense");
+    refused("scan.nrrd", b"NRRD0004\n# one\nnonsense\n\n", code::CORRUPT, "line 3 is no");
     refused("scan.nrrd", b"NRRD0004\ntype: short\ntype: short\n\n", code::CORRUPT, "type twice");
     refused("scan.nrrd", &[b"NRRD0004\n# ".as_slice(), &[b'x'; 2 << 20]].concat(), code::CORRUPT, "more than");
     let wide = [("dimension", "4"), ("sizes", "40000000 5 1 1"), ("space directions", "none (1,0,0) (0,1,0) (0,0,1)")];
