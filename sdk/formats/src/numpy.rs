@@ -5,7 +5,7 @@
 //! are refused, since nothing says which of their axes are in space. Pickled objects and structures are refused.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use medcoss_sdk::Error;
@@ -26,6 +26,8 @@ pub const FILE_FORMATS: &str = "NumPy arrays [slices, rows, columns] (.npy, .npz
 /// Note on every array.
 pub(crate) const NO_GEOMETRY: &str = "is an array that states neither spacing nor orientation; 1 mm is assumed, and \
                                       axes that are slices to superior, rows to posterior, columns to left";
+/// Largest number of bytes that are read to find the array of an archive.
+const MAX_DIRECTORY_BYTES: usize = 1 << 23;
 /// Largest number of names of arrays in a message.
 const MAX_NAMES: usize = 8;
 
@@ -35,7 +37,7 @@ const MAX_NAMES: usize = 8;
 /// A file that is missing or damaged, an archive of several arrays, an array that has not three axes, numbers that are
 /// not real, objects.
 pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
-    let damaged = |error: std::io::Error| explain(path, &error);
+    let damaged = |error: io::Error| explain(path, &error);
     let (start, encoding) = if is_archive(path) { entry(path)? } else { (0, Encoding::Plain) };
     let (mut source, content_bytes) = VoxelStream::open_at(path, start, encoding).map_err(damaged)?;
     let header = ArrayHeader::read(&mut source)
@@ -87,6 +89,29 @@ pub(crate) fn n_axes(path: &Path) -> Option<usize> {
     ArrayHeader::read(&mut source).ok().map(|header| header.shape.len())
 }
 
+/// A file of which so many bytes are read at most: the directory of an archive is kept in memory.
+struct AtMost {
+    file: File,
+    left: usize,
+}
+
+impl Read for AtMost {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.left = self.left.checked_sub(n).ok_or_else(|| {
+            let most = MAX_DIRECTORY_BYTES >> 20;
+            io::Error::new(io::ErrorKind::InvalidData, format!("its list of entries takes more than {most} MiB"))
+        })?;
+        Ok(n)
+    }
+}
+
+impl Seek for AtMost {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
 fn is_archive(path: &Path) -> bool {
     let mut first = [0; 4];
     File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok()) && first == *b"PK\x03\x04"
@@ -98,6 +123,7 @@ fn entry(path: &Path) -> Result<(u64, Encoding), Error> {
     let damaged =
         |error: zip::result::ZipError| Error::corrupt(format!("{shown} is no valid .npz archive")).caused_by(&error);
     let file = File::open(path).map_err(|error| explain(path, &error))?;
+    let file = AtMost { file, left: MAX_DIRECTORY_BYTES };
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
     let arrays: Vec<usize> = archive
         .file_names_raw()

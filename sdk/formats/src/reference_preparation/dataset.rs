@@ -289,7 +289,9 @@ fn refuse_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> 
     match too_short.first() {
         Some(first) if n_others == 0 => {
             let n = too_short.len();
-            Err(Error::unsupported(format!("all {n} scans are {TOO_SHORT}; the first: {first}")))
+            Err(Error::unsupported(format!(
+                "all {n} scans have 12 or fewer slices of 1 mm, which give no sample; the first: {first}"
+            )))
         }
         _ => Ok(()),
     }

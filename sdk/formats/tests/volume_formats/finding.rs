@@ -97,10 +97,11 @@ fn files_that_other_programs_wrote_of_one_scan_agree() {
     let ids: Vec<&str> = found.sources.iter().map(VolumeSource::id).collect();
     assert_eq!(ids, ["a.nii", "b.nrrd", "c.mha", "d.nii.gz"]);
     assert_eq!((found.account.n_used(), found.account.left_out().len()), (4, 0));
-    let sizes = found.sources.iter().map(|source| source.read().unwrap().volume.size());
-    assert!(sizes.into_iter().all(|size| size == [16; 3]));
-    let first = found.sources[0].read().unwrap();
-    for source in &found.sources {
-        assert_eq!(source.read().unwrap(), first, "{}", source.id());
+    let volumes: Vec<_> = found.sources.iter().map(|source| source.read().unwrap().volume).collect();
+    let spacings: Vec<f32> = volumes.iter().map(|volume| volume.spacing_mm()[0]).collect();
+    assert_eq!(spacings, [2.0, 1.0, 1.0, 1.0]);
+    for (volume, id) in volumes.iter().zip(ids) {
+        assert_eq!(volume.size(), [16; 3], "{id}");
+        assert!(volume.voxels() == volumes[0].voxels() && volume.voxels()[..2] == [-500.0, -499.0], "{id}");
     }
 }

@@ -194,6 +194,19 @@ fn headers_that_cannot_be_right_are_refused() {
 }
 
 #[test]
+fn an_archive_of_many_entries_or_without_a_directory_is_refused_before_it_takes_memory() {
+    let entries = vec![("a", b"".as_slice()); 60_000];
+    let mut many = archive(&entries, false);
+    refused("scan.npz", &many, code::UNSUPPORTED, "0 arrays");
+    let long = "a".repeat(300);
+    many = archive(&vec![(long.as_str(), b"".as_slice()); 60_000], false);
+    assert!(many.len() > 38 << 20);
+    refused("scan.npz", &many, code::CORRUPT, "no valid .npz archive");
+    let endless = [b"PK\x03\x04".as_slice(), &b"PK\x05\x06".repeat(5 << 20)].concat();
+    refused("scan.npz", &endless, code::CORRUPT, "no valid .npz archive");
+}
+
+#[test]
 fn no_byte_of_a_file_can_make_reading_panic() {
     assert_no_panic("scan.npy", &of("<i2", "(2, 3, 4)", &[1; 48]), 128);
 }
