@@ -1,4 +1,4 @@
-//! Readers of medical image files as arrays: images, slides, NIfTI and DICOM. Each family of formats is a feature.
+//! Readers of medical image files as arrays: images, slides, volumes and DICOM. Each family of formats is a feature.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,8 @@ pub mod clip_transform;
 mod decode_failure;
 #[cfg(any(feature = "dicom", feature = "image"))]
 pub mod deidentify;
+#[cfg(feature = "volume")]
+mod detached_file;
 #[cfg(feature = "dicom")]
 pub mod dicom;
 #[cfg(feature = "volume")]
@@ -18,6 +20,8 @@ pub mod dicom_series_write;
 pub mod group_by;
 #[cfg(feature = "nifti")]
 mod gzip_stream;
+#[cfg(feature = "volume")]
+mod header_lines;
 #[cfg(feature = "image")]
 pub mod image_file;
 pub mod image_series;
@@ -27,6 +31,10 @@ mod jpeg2000_stream;
 mod jpeg_file;
 #[cfg(feature = "image")]
 pub mod label_image;
+#[cfg(feature = "volume")]
+mod meta_image;
+#[cfg(feature = "volume")]
+mod mgh;
 #[cfg(feature = "nifti")]
 pub mod nifti;
 #[cfg(feature = "nifti")]
@@ -36,9 +44,17 @@ mod nifti_header;
 #[cfg(feature = "nifti")]
 mod nifti_pair;
 #[cfg(feature = "nifti")]
-mod nifti_voxels;
-#[cfg(feature = "nifti")]
 pub mod nifti_write;
+#[cfg(feature = "volume")]
+mod nrrd;
+#[cfg(feature = "volume")]
+mod nrrd_header;
+#[cfg(feature = "nifti")]
+mod number_type;
+#[cfg(feature = "volume")]
+mod numpy;
+#[cfg(feature = "volume")]
+mod numpy_header;
 #[cfg(any(feature = "dicom", feature = "nifti"))]
 mod orientation;
 #[cfg(any(feature = "dicom", feature = "tiff"))]
@@ -55,6 +71,12 @@ mod slide_level;
 mod slide_resolution;
 #[cfg(feature = "slide")]
 mod slide_scn;
+#[cfg(feature = "nifti")]
+mod stored_file;
+#[cfg(feature = "nifti")]
+pub mod stored_volume;
+#[cfg(feature = "nifti")]
+mod stored_voxels;
 #[cfg(feature = "volume")]
 pub mod sub_volume_labels;
 #[cfg(feature = "volume")]
@@ -78,6 +100,10 @@ pub mod tiff_slide;
 #[cfg(feature = "volume")]
 mod volume_cache;
 #[cfg(feature = "volume")]
+mod volume_file;
+#[cfg(feature = "volume")]
 pub mod volume_samples;
 #[cfg(feature = "volume")]
 pub mod volume_source;
+#[cfg(feature = "nifti")]
+mod voxel_stream;

@@ -1,7 +1,7 @@
 //! Checked NIfTI headers: size, type, scaling, orientation.
 //!
-//! Every value of an untrusted header is checked here, before memory is claimed. [`crate::nifti_fields`] parses the
-//! fields, and [`crate::nifti_voxels`] reads the voxels.
+//! [`crate::nifti_fields`] parses the fields. What they state is checked here, and against the file in
+//! [`crate::stored_volume`].
 
 use std::path::Path;
 
@@ -9,134 +9,56 @@ use medcoss_sdk::Error;
 use nifti::{NiftiHeader, NiftiType, Unit};
 
 use crate::nifti_fields::Fields;
+use crate::number_type::NumberType;
 use crate::orientation::Orientation;
+use crate::stored_volume::{NO_ORIENTATION, Stated, axes};
 
 /// Length in bytes of the field between header and voxels that says whether extensions follow.
 const EXTENDER_BYTES: usize = 4;
-/// Largest volume in voxels that is read at once: 4 GiB as `f32`.
-pub const MAX_VOXELS: u64 = 1 << 30;
-/// Largest side in voxels: all that NIfTI-1 can state, and far beyond any scan.
-const MAX_SIDE: i64 = u16::MAX as i64;
-/// Largest ratio of Deflate: 258 bytes in two bits.
-const MAX_GZIP_RATIO: u64 = 1032;
-/// Largest offset of the voxels in a compressed file. The bytes before them are decompressed and not used; extensions
-/// have some KiB.
-const MAX_COMPRESSED_OFFSET: u64 = 1 << 28;
-/// Plausible distances between voxels in millimetres.
-const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 /// Intent codes of CIFTI files.
 const CIFTI: std::ops::Range<i32> = 3000..3100;
 
-/// Note on a file of several volumes.
-const SEVERAL_VOLUMES: &str = "holds several volumes; only the first is used";
-/// Note on a file without a usable sform or qform.
-pub(crate) const NO_ORIENTATION: &str =
-    "does not state its orientation; its axes are taken for right, anterior, superior";
-/// Note on a spacing that is absent or not plausible.
-const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
-
-/// A checked NIfTI header.
-#[derive(Debug, Clone)]
-pub struct Header {
-    /// `[depth, rows, columns]` of the volume.
-    pub size: [usize; 3],
-    /// Distance between neighbouring voxels in the same order, in millimetres.
-    pub spacing_mm: [f32; 3],
-    /// Notes for the user, each the end of a sentence that begins with the file's name.
-    pub notes: Vec<&'static str>,
-    /// `vox_offset`: byte of the file at which the voxels begin.
-    pub(crate) offset: u64,
-    pub(crate) n_volumes: u64,
-    pub(crate) file_size: [usize; 3],
-    pub(crate) orientation: Orientation,
-    pub(crate) scaling: Option<[f64; 2]>,
-    pub(crate) datatype: NiftiType,
-    pub(crate) big_endian: bool,
-}
-
-/// The file that holds the voxels: that of the header, or a separate one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct VoxelFile {
-    pub bytes: u64,
-    pub compressed: bool,
-}
-
-impl Header {
-    /// Checks the fields of a header against the file with its voxels.
-    ///
-    /// # Errors
-    /// A damaged header, voxels that are not real numbers (colours, complex), a side above 65535, a file too small for
-    /// its volume.
-    pub(crate) fn check(path: &Path, fields: &Fields, voxels: VoxelFile) -> Result<Self, Error> {
-        let (file_size, n_volumes) = dimensions(path, fields)?;
-        if fields.n_bytes == crate::nifti_fields::BYTES_2 && CIFTI.contains(&fields.intent) {
-            return Err(Error::unsupported(format!(
-                "{} is a CIFTI file: values of places on a surface, no volume; NIfTI is read",
-                path.display()
-            )));
-        }
-        let datatype = datatype(path, fields)?;
-        let offset = offset(path, fields)?;
-        check_bytes(path, file_size, datatype, offset, voxels)?;
-
-        let mut notes = Vec::new();
-        if n_volumes > 1 {
-            notes.push(SEVERAL_VOLUMES);
-        }
-        let orientation = orientation(fields, &mut notes);
-        let units = NiftiHeader { xyzt_units: fields.units, ..NiftiHeader::default() };
-        let unit_mm = match units.xyzt_to_space() {
-            Ok(Unit::Meter) => 1e3,
-            Ok(Unit::Micron) => 1e-3,
-            _ => 1.0,
-        };
-        let mut spacing_mm = orientation.spacing.map(|step| step * unit_mm);
-        if !spacing_mm.iter().all(|mm| PLAUSIBLE_MM.contains(mm)) {
-            notes.push(NO_SPACING);
-            spacing_mm = [1.0; 3];
-        }
-        let [slope, inter] = fields.scaling;
-        let scales = slope != 0.0 && slope.is_finite() && inter.is_finite() && (slope, inter) != (1.0, 0.0);
-        Ok(Self {
-            size: orientation.size(file_size),
-            spacing_mm: spacing_mm.map(|mm| mm as f32),
-            notes,
-            offset,
-            n_volumes,
-            file_size,
-            orientation,
-            scaling: scales.then_some([slope, inter]),
-            datatype,
-            big_endian: fields.big_endian,
-        })
+/// What the fields of a header state.
+///
+/// # Errors
+/// A damaged header, voxels that are not real numbers (colours, complex), a side above 65535.
+pub(crate) fn stated(path: &Path, fields: &Fields) -> Result<Stated, Error> {
+    let (file_size, n_volumes) = dimensions(path, fields)?;
+    if fields.n_bytes == crate::nifti_fields::BYTES_2 && CIFTI.contains(&fields.intent) {
+        return Err(Error::unsupported(format!(
+            "{} is a CIFTI file: values of places on a surface, no volume; NIfTI is read",
+            path.display()
+        )));
     }
-
-    /// The header in stored order, see [`Orientation::in_stored_order`].
-    pub(crate) fn in_stored_order(mut self) -> Self {
-        // `spacing_mm` is checked and in millimetres; the spacing of the orientation is neither.
-        let spacing = self.spacing_mm.map(f64::from);
-        self.orientation = Orientation { spacing, ..self.orientation }.in_stored_order();
-        self.spacing_mm = self.orientation.spacing.map(|mm| mm as f32);
-        self.size = self.orientation.size(self.file_size);
-        self.notes.retain(|note| *note != NO_ORIENTATION);
-        self
-    }
-
-    /// Whether voxels are integers: an integer type without scaling.
-    pub(crate) fn is_integer(&self) -> bool {
-        self.scaling.is_none() && !matches!(self.datatype, NiftiType::Float32 | NiftiType::Float64)
-    }
-
-    /// Number of voxels in the volume.
-    pub(crate) fn n_voxels(&self) -> u64 {
-        // Each side is below 2^16.
-        self.file_size.iter().map(|&n| n as u64).product()
-    }
+    let number = number_type(path, fields)?;
+    let offset = offset(path, fields)?;
+    let mut notes = Vec::new();
+    let orientation = orientation(fields, &mut notes);
+    let units = NiftiHeader { xyzt_units: fields.units, ..NiftiHeader::default() };
+    let unit_mm = match units.xyzt_to_space() {
+        Ok(Unit::Meter) => 1e3,
+        Ok(Unit::Micron) => 1e-3,
+        _ => 1.0,
+    };
+    let orientation = Orientation { spacing: orientation.spacing.map(|step| step * unit_mm), ..orientation };
+    let [slope, inter] = fields.scaling;
+    let scales = slope != 0.0 && slope.is_finite() && inter.is_finite() && (slope, inter) != (1.0, 0.0);
+    Ok(Stated {
+        file_size,
+        n_volumes,
+        n_components: 1,
+        number,
+        big_endian: fields.big_endian,
+        scaling: scales.then_some([slope, inter]),
+        orientation,
+        offset,
+        notes,
+    })
 }
 
 /// Sizes of the three axes in space, and the number of volumes.
-fn dimensions(path: &Path, fields: &Fields) -> Result<([usize; 3], u64), Error> {
-    let path = path.display();
+fn dimensions(named: &Path, fields: &Fields) -> Result<([usize; 3], u64), Error> {
+    let path = named.display();
     let [n_axes, sizes @ ..] = fields.dim;
     let sizes = usize::try_from(n_axes).ok().filter(|&n| n > 0).and_then(|n| sizes.get(..n));
     let Some(sizes) = sizes.filter(|sizes| sizes.iter().all(|&n| n > 0)) else {
@@ -145,26 +67,33 @@ fn dimensions(path: &Path, fields: &Fields) -> Result<([usize; 3], u64), Error> 
             fields.dim
         )));
     };
-    let side = |axis: usize| sizes.get(axis).copied().unwrap_or(1);
-    let space = [side(0), side(1), side(2)];
-    if let Some(found) = space.into_iter().find(|&n| n > MAX_SIDE) {
-        return Err(Error::unsupported(format!("{path} has a side of {found} voxels; at most {MAX_SIDE} are read")));
-    }
-    let n_volumes = sizes.iter().skip(3).fold(1, |n: u64, &more| n.saturating_mul(more.unsigned_abs()));
-    Ok((space.map(|n| n as usize), n_volumes))
+    let sizes: Vec<u64> = sizes.iter().map(|n| n.unsigned_abs()).collect();
+    axes(named, &sizes)
 }
 
-fn datatype(path: &Path, fields: &Fields) -> Result<NiftiType, Error> {
-    use NiftiType::{Float32, Float64, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64};
+fn number_type(path: &Path, fields: &Fields) -> Result<NumberType, Error> {
     let path = path.display();
     // The crate maps codes to types only as part of its header.
-    match (NiftiHeader { datatype: fields.datatype, ..NiftiHeader::default() }).data_type() {
-        Ok(kind @ (Uint8 | Int8 | Uint16 | Int16 | Uint32 | Int32 | Uint64 | Int64 | Float32 | Float64)) => Ok(kind),
-        Ok(other) => Err(Error::unsupported(format!(
-            "{path} has voxels of type {other:?}; integers and floating point numbers up to 64 bit are read"
-        ))),
-        Err(_) => Err(Error::corrupt(format!("{path} states the unknown voxel type {}", fields.datatype))),
-    }
+    let found = (NiftiHeader { datatype: fields.datatype, ..NiftiHeader::default() })
+        .data_type()
+        .map_err(|_| Error::corrupt(format!("{path} states the unknown voxel type {}", fields.datatype)))?;
+    Ok(match found {
+        NiftiType::Uint8 => NumberType::U8,
+        NiftiType::Int8 => NumberType::I8,
+        NiftiType::Uint16 => NumberType::U16,
+        NiftiType::Int16 => NumberType::I16,
+        NiftiType::Uint32 => NumberType::U32,
+        NiftiType::Int32 => NumberType::I32,
+        NiftiType::Uint64 => NumberType::U64,
+        NiftiType::Int64 => NumberType::I64,
+        NiftiType::Float32 => NumberType::F32,
+        NiftiType::Float64 => NumberType::F64,
+        other => {
+            return Err(Error::unsupported(format!(
+                "{path} has voxels of type {other:?}; integers and floating point numbers up to 64 bit are read"
+            )));
+        }
+    })
 }
 
 /// Offset of the voxels in their file, in bytes.
@@ -182,35 +111,6 @@ fn offset(path: &Path, fields: &Fields) -> Result<u64, Error> {
         )));
     }
     Ok(stated as u64)
-}
-
-/// Checks that the file can hold the volume.
-fn check_bytes(
-    path: &Path,
-    file_size: [usize; 3],
-    datatype: NiftiType,
-    offset: u64,
-    voxels: VoxelFile,
-) -> Result<(), Error> {
-    let [i, j, k] = file_size;
-    // Each is below 2^16, so three of them and a type of 8 bytes stay below 2^52.
-    let n_voxels = file_size.iter().map(|&n| n as u64).product::<u64>();
-    let needed = (n_voxels * datatype.size_of() as u64).saturating_add(offset);
-    let (found, ratio) = (voxels.bytes, if voxels.compressed { MAX_GZIP_RATIO } else { 1 });
-    if voxels.compressed && offset > MAX_COMPRESSED_OFFSET {
-        let (path, most) = (path.display(), MAX_COMPRESSED_OFFSET >> 20);
-        return Err(Error::unsupported(format!(
-            "{path} has {} MiB before its voxels; of a compressed file at most {most} MiB are skipped",
-            offset >> 20
-        )));
-    }
-    if needed > found.saturating_mul(ratio) {
-        let path = path.display();
-        return Err(Error::corrupt(format!(
-            "{path} has {found} bytes, too few for {i}x{j}x{k} voxels of type {datatype:?} from byte {offset} on"
-        )));
-    }
-    Ok(())
 }
 
 /// The orientation, in the standard's order of preference: sform, else qform, else the file's axes.

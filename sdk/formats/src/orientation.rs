@@ -8,6 +8,8 @@
 /// Body axis (0 right, 1 anterior, 2 superior) of depth, rows and columns, and whether each runs along it or against
 /// it.
 const CANONICAL: [(usize, f64); 3] = [(2, 1.0), (1, -1.0), (0, -1.0)];
+/// The axes of a file that are depth, rows and columns in stored order.
+pub(crate) const STORED_ORDER: [usize; 3] = [2, 0, 1];
 const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 /// Mapping from the axes of a file to depth, rows and columns.
@@ -53,11 +55,15 @@ impl Orientation {
     /// The orientation in stored order, whatever the directions: the third axis of the file becomes depth, the first
     /// rows, the second columns.
     pub(crate) fn in_stored_order(self) -> Self {
+        self.in_order(STORED_ORDER)
+    }
+
+    /// These axes of the file as depth, rows and columns, whatever their directions; none is flipped.
+    pub(crate) fn in_order(self, axis: [usize; 3]) -> Self {
         let mut by_file_axis = [0.0; 3];
         for (axis, spacing) in self.axis.into_iter().zip(self.spacing) {
             by_file_axis[axis] = spacing;
         }
-        let axis = [2, 0, 1];
         Self { axis, flipped: [false; 3], spacing: axis.map(|axis| by_file_axis[axis]) }
     }
 

@@ -1,4 +1,4 @@
-//! Segmentation masks of sub-volumes: NIfTI files of whole numbers, cropped and resampled like their scans.
+//! Segmentation masks of sub-volumes: files of whole numbers in a format of arrays, cropped and resampled like their scans.
 //!
 //! A mask is turned to the same axes as its scan by its own header, must have the scan's size and spacing, and is
 //! cropped and resampled at the same positions as the scan, each label from the nearest voxel. Only the slices of a
@@ -11,7 +11,8 @@ use crate::sub_volumes::{SLAB_VOXELS, SubVolumes};
 use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource};
 
 /// File extensions of supported masks.
-pub const MASK_EXTENSIONS: &[&str] = &[".nii", ".nii.gz", ".hdr", ".hdr.gz"];
+pub const MASK_EXTENSIONS: &[&str] =
+    &[".nii", ".nii.gz", ".hdr", ".hdr.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".npy", ".npz", ".mgh", ".mgz"];
 /// Largest relative difference of spacings that count as equal.
 const SPACING_TOLERANCE: f32 = 1e-3;
 /// Largest distance of a scaled number from the label that it stands for.
@@ -42,7 +43,7 @@ impl SubVolumes {
         let (scan, first) = self.windows[index];
         let scan = &self.scans[scan];
         let info = scan.info.as_ref().map_err(Error::clone)?;
-        let source = VolumeSource::Nifti(mask.clone());
+        let source = VolumeSource::of_file(mask);
         check_alike(&mask.id, &source.info()?, scan.source.id(), info)?;
         let samplings = self.settings.samplings(info, first)?;
         let slices = samplings[0].nearest(info.size[0]);
@@ -72,7 +73,7 @@ fn check_alike(mask: &str, found: &VolumeInfo, scan: &str, expected: &VolumeInfo
     if expected.states_orientation() && !found.states_orientation() {
         return Err(Error::bad_request(format!(
             "mask {mask} does not state its orientation, and {scan} does: their alignment is not known\n\
-             hint: copy the header's sform or qform from the scan to the mask"
+             hint: write the mask with the orientation of its scan, for NIfTI as sform or qform"
         )));
     }
     let near = |(a, b): (&f32, &f32)| (a - b).abs() <= SPACING_TOLERANCE * b.abs();

@@ -111,6 +111,7 @@ impl SubVolumeSettings {
     /// Number of slices of a scan after resampling.
     fn n_slices(&self, info: &VolumeInfo) -> Result<usize, Error> {
         let Some([target, ..]) = self.spacing_mm else { return Ok(info.size[0]) };
+        info.check_has_spacing("spacing_mm")?;
         let found = info.spacing_mm[0];
         let n = (info.size[0] as f64 * f64::from(found) / f64::from(target)).round() as usize;
         if n > MAX_SLICES {

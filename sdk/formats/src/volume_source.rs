@@ -1,8 +1,10 @@
-//! Sources of volumes: NIfTI files and DICOM series.
+//! Sources of volumes: NIfTI files, files of other formats of arrays, and DICOM series.
 //!
-//! A NIfTI file is a volume, and so is a DICOM series, which is one file or many. Another format is another variant of
-//! [`VolumeSource`]: [`find_volumes`] finds it, and the functions below it read it.
+//! A NIfTI file is a volume, and so is a DICOM series, which is one file or many. Formats that differ in their headers
+//! alone are in [`crate::volume_file`]. Another format is another variant of [`VolumeSource`]: [`find_volumes`] finds
+//! it, and the functions below it read it.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,18 +12,31 @@ use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Verdict, find_f
 
 use crate::dicom::series::Series;
 use crate::dicom::{self, Candidate, stack};
-pub use crate::nifti::{Decoded, GzipIndex};
-use crate::{nifti, nifti_header};
+use crate::nifti;
+use crate::numpy;
+use crate::stored_file::StoredFile;
+pub use crate::stored_file::{Decoded, GzipIndex};
+use crate::stored_volume::StoredVolume;
+
+use crate::volume_file::{self, DetachedFiles, VolumeFile};
 
 /// Supported file formats, for display.
-pub const FILE_FORMATS: &[&str] =
-    &[nifti::FILE_FORMATS, "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)"];
+pub const FILE_FORMATS: &[&str] = &[
+    nifti::FILE_FORMATS,
+    volume_file::FILE_FORMATS[0],
+    volume_file::FILE_FORMATS[1],
+    volume_file::FILE_FORMATS[2],
+    volume_file::FILE_FORMATS[3],
+    "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)",
+];
 
 /// A volume that can be read.
 #[derive(Debug, Clone)]
 pub enum VolumeSource {
     /// A NIfTI file, or the header of a pair.
     Nifti(FoundFile),
+    /// A file of another format, or a header and its voxels.
+    File(VolumeFile),
     /// A DICOM series.
     Dicom(Series),
 }
@@ -40,18 +55,34 @@ pub struct VolumeInfo {
     pub notes: Vec<&'static str>,
 }
 
-impl From<nifti::Header> for VolumeInfo {
-    fn from(header: nifti::Header) -> Self {
-        let is_integer = Some(header.is_integer());
-        Self { size: header.size, spacing_mm: header.spacing_mm, is_integer, notes: header.notes }
+impl From<StoredVolume> for VolumeInfo {
+    fn from(stored: StoredVolume) -> Self {
+        let is_integer = Some(stored.is_integer());
+        Self { size: stored.size, spacing_mm: stored.spacing_mm, is_integer, notes: stored.notes }
     }
 }
 
 impl VolumeInfo {
-    /// Whether the headers state how the volume lies in the body. Without a statement, NIfTI and DICOM readers assume one
-    /// and add a note.
+    /// Whether the headers state how the volume lies in the body. Without a statement, readers assume one and add a
+    /// note.
     pub(crate) fn states_orientation(&self) -> bool {
-        !self.notes.iter().any(|note| [nifti_header::NO_ORIENTATION, stack::NO_ORIENTATION].contains(note))
+        let is_assumed =
+            |note: &&str| *note == stack::NO_ORIENTATION || volume_file::ASSUMED_ORIENTATIONS.contains(note);
+        !self.notes.iter().any(is_assumed)
+    }
+
+    /// Refuses a volume of a format that has no spacing, where `step` depends on it.
+    ///
+    /// # Errors
+    /// An array without spacing.
+    pub(crate) fn check_has_spacing(&self, step: &str) -> Result<(), Error> {
+        match self.notes.contains(&numpy::NO_GEOMETRY) {
+            false => Ok(()),
+            true => Err(Error::bad_request(format!(
+                "it is an array that states no spacing, which {step} needs\n\
+                 hint: write the scan as NIfTI, MetaImage or NRRD with its spacing, or leave {step} out"
+            ))),
+        }
     }
 
     /// Number of voxels in the volume.
@@ -77,16 +108,20 @@ pub struct FoundVolumes {
 /// # Errors
 /// Those of [`find_files_by_content`]; all files are left out.
 pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<FoundVolumes, Error> {
-    let verdict = |path: &Path, name: &str| match nifti::has_known_extension(name) {
-        true => Verdict::Used,
-        false => dicom::candidate(path, name).verdict(),
+    let detached = DetachedFiles::default();
+    let verdict = |path: &Path, name: &str| match dicom_or_other(path, name) {
+        _ if nifti::has_known_extension(name) => Verdict::Used,
+        Verdict::AnotherKind if detached.contains(path) => Verdict::Used,
+        other => other,
     };
     let Found { files, mut account } = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
+    let (arrays, files) = arrays(files);
     let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
     let series = Series::find(dicoms, Some(modality), |file| named.contains(&file.path), &mut account);
     let niftis = nifti::without_voxels_of_pairs(niftis);
     let mut sources: Vec<_> = niftis.into_iter().map(VolumeSource::Nifti).collect();
+    sources.extend(arrays.into_iter().map(VolumeSource::File));
     sources.extend(series.into_iter().map(VolumeSource::Dicom));
     if sources.is_empty() {
         let left = account.summary();
@@ -96,18 +131,44 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<
     Ok(FoundVolumes { sources, account })
 }
 
+fn dicom_or_other(path: &Path, name: &str) -> Verdict {
+    volume_file::verdict(path, name).unwrap_or_else(|| dicom::candidate(path, name).verdict())
+}
+
+/// Takes the files of [`VolumeFile`]s from the files of a dataset. A header and its voxels are one.
+fn arrays(mut files: Vec<FoundFile>) -> (Vec<VolumeFile>, Vec<FoundFile>) {
+    let is_nifti = |file: &FoundFile| nifti::has_known_extension(&lower_case_name(&file.path));
+    let arrays: Vec<VolumeFile> = files.iter().filter(|file| !is_nifti(file)).filter_map(VolumeFile::of).collect();
+    let taken: HashSet<PathBuf> = arrays.iter().flat_map(VolumeFile::files).map(|file| file.path.clone()).collect();
+    files.retain(|file| !taken.contains(&file.path));
+    (arrays, files)
+}
+
+fn lower_case_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
 /// Whether a file is read as NIfTI: by its extension, or, with another one given by the user, because it is not DICOM.
 fn is_nifti(file: &FoundFile) -> bool {
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = lower_case_name(&file.path);
     nifti::has_known_extension(&name)
         || dicom::candidate(&file.path, &name) == Candidate::Other && nifti::read_header(&file.path).is_ok()
 }
 
 impl VolumeSource {
+    /// A volume that is one file, or a header and its voxels: by the extension, else NIfTI.
+    pub(crate) fn of_file(file: &FoundFile) -> Self {
+        match VolumeFile::of(file) {
+            Some(file) => Self::File(file),
+            None => Self::Nifti(file.clone()),
+        }
+    }
+
     /// Id of the volume: the entry and the path below it, with the end of the UID for a series.
     pub fn id(&self) -> &str {
         match self {
             Self::Nifti(file) => &file.id,
+            Self::File(file) => &file.header().id,
             Self::Dicom(series) => series.id(),
         }
     }
@@ -116,6 +177,7 @@ impl VolumeSource {
     pub fn files(&self) -> impl Iterator<Item = &FoundFile> {
         match self {
             Self::Nifti(file) => std::slice::from_ref(file).iter(),
+            Self::File(file) => file.files().iter(),
             Self::Dicom(series) => series.files().iter(),
         }
     }
@@ -124,6 +186,7 @@ impl VolumeSource {
     pub fn entry(&self) -> u32 {
         match self {
             Self::Nifti(file) => file.entry,
+            Self::File(file) => file.header().entry,
             Self::Dicom(series) => series.entry(),
         }
     }
@@ -137,6 +200,7 @@ impl VolumeSource {
                     fingerprint.add_file(&other);
                 }
             }
+            Self::File(file) => file.files().iter().for_each(|file| fingerprint.add_file(file)),
             Self::Dicom(series) => series.add_to(fingerprint),
         }
     }
@@ -148,6 +212,7 @@ impl VolumeSource {
     pub fn check_unchanged(&self) -> Result<(), Error> {
         match self {
             Self::Nifti(file) => file.check_unchanged(),
+            Self::File(file) => file.files().iter().try_for_each(FoundFile::check_unchanged),
             Self::Dicom(series) => series.check_unchanged(),
         }
     }
@@ -158,7 +223,7 @@ impl VolumeSource {
     /// Files that are missing, damaged, or of an unsupported kind.
     pub fn info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_header(&file.path).map(VolumeInfo::from),
+            Self::Nifti(_) | Self::File(_) => self.opened(|opened, _| Ok(opened.volume.into())),
             Self::Dicom(series) => {
                 let info = series.info()?;
                 Ok(VolumeInfo { size: info.size, spacing_mm: info.spacing_mm, is_integer: None, notes: info.notes })
@@ -172,7 +237,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`], damaged voxels.
     pub fn read(&self) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_volume(&file.path),
+            Self::Nifti(_) | Self::File(_) => self.opened(StoredFile::read),
             Self::Dicom(series) => series.read().map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
         }
     }
@@ -184,7 +249,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`].
     pub fn stored_info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_stored_header(&file.path).map(VolumeInfo::from),
+            Self::Nifti(_) | Self::File(_) => self.opened(|opened, _| Ok(opened.in_stored_order().volume.into())),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).info(),
         }
     }
@@ -195,7 +260,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::read`].
     pub fn read_stored(&self) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_stored_volume(&file.path),
+            Self::Nifti(_) | Self::File(_) => self.opened(|opened, path| opened.in_stored_order().read(path)),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).read(),
         }
     }
@@ -207,15 +272,26 @@ impl VolumeSource {
     /// Those of [`VolumeSource::read`], a volume that is no longer of this size.
     pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>, gzip_index: &GzipIndex) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_slab(&file.path, size, slices, gzip_index),
+            Self::Nifti(_) | Self::File(_) => {
+                self.opened(|opened, path| opened.read_slab(path, size, slices, gzip_index))
+            }
             Self::Dicom(series) => series.read_slab(slices).map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
+        }
+    }
+
+    /// Opens the file of an array, and passes it on with its path.
+    fn opened<T>(&self, read: impl FnOnce(StoredFile<'static>, &Path) -> Result<T, Error>) -> Result<T, Error> {
+        match self {
+            Self::Nifti(file) => read(nifti::open(&file.path)?, &file.path),
+            Self::File(file) => read(file.open()?, &file.header().path),
+            Self::Dicom(series) => Err(Error::bad_request(format!("{} is a DICOM series", series.id()))),
         }
     }
 
     /// Whether some slices cost as much as all of them.
     pub fn needs_whole_file(&self) -> bool {
         match self {
-            Self::Nifti(file) => nifti::needs_whole_file(&file.path).unwrap_or(false),
+            Self::Nifti(_) | Self::File(_) => self.opened(|opened, _| Ok(opened.needs_whole_file())).unwrap_or(false),
             Self::Dicom(series) => series.needs_whole_file(),
         }
     }
@@ -226,10 +302,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_assumed_orientation_is_not_stated_in_either_format() {
+    fn an_assumed_orientation_is_not_stated_in_any_format() {
         let info = |note| VolumeInfo { size: [1; 3], spacing_mm: [1.0; 3], is_integer: None, notes: vec![note] };
         assert!(info("has several volumes").states_orientation());
-        for note in [nifti_header::NO_ORIENTATION, stack::NO_ORIENTATION] {
+        for note in volume_file::ASSUMED_ORIENTATIONS.into_iter().chain([stack::NO_ORIENTATION]) {
             assert!(!info(note).states_orientation(), "{note}");
         }
     }

@@ -36,3 +36,5 @@ mod tiff_file;
 mod tiff_kinds;
 #[cfg(all(feature = "image", feature = "nifti", feature = "slide"))]
 mod values;
+#[cfg(feature = "volume")]
+mod volume_formats;

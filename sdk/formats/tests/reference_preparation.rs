@@ -185,7 +185,7 @@ fn scans_too_short_for_a_tile_are_left_out_or_named() {
     };
     write("a.nii", 12, 1.0);
     let error = open(folder.path(), ".", [16, 32, 32], CT).unwrap_err();
-    assert!(error.message().contains("12 or fewer slices of 1 mm give no sample"), "{error}");
+    assert!(error.message().contains("12 or fewer slices of 1 mm, which give no sample"), "{error}");
     write("b.nii", 13, 1.0);
     let samples = open(folder.path(), ".", [16, 32, 32], CT).unwrap();
     assert_eq!((samples.len(), samples.id(0)), (1, "b.nii#tile=0000".to_owned()));

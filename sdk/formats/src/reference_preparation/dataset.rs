@@ -171,7 +171,7 @@ impl ReferenceVolumes {
                 mask.id
             )));
         }
-        let source = VolumeSource::Nifti(mask.clone());
+        let source = VolumeSource::of_file(mask);
         let found = source.stored_info()?;
         check_fits(&mask.id, &found.size, scan.source.id(), &info.size)?;
         let labels = labels_of(&mask.id, &source.read_stored()?)?;
@@ -189,6 +189,7 @@ impl ReferenceSettings {
         let id = source.id();
         match self.steps {
             ReferenceSteps::Ct { .. } => {
+                info.check_has_spacing("preparation = \"reference\"").map_err(|error| error.in_context(id))?;
                 let [n_slices, n_i, n_j] = ct::millimetre_size(info.size, info.spacing_mm)?;
                 if ct::without_border([n_i, n_j]).iter().any(Range::is_empty) {
                     return Err(Error::unsupported(format!(
@@ -288,7 +289,9 @@ fn refuse_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> 
     match too_short.first() {
         Some(first) if n_others == 0 => {
             let n = too_short.len();
-            Err(Error::unsupported(format!("all {n} scans are {TOO_SHORT}; the first: {first}")))
+            Err(Error::unsupported(format!(
+                "all {n} scans have 12 or fewer slices of 1 mm, which give no sample; the first: {first}"
+            )))
         }
         _ => Ok(()),
     }
