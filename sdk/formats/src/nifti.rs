@@ -29,7 +29,7 @@ pub use crate::nifti_pair::has_known_extension;
 pub struct Decoded {
     /// The volume.
     pub volume: Volume,
-    /// Number of voxels that were infinite or NaN; they became 0.
+    /// Number of voxels that were infinite or NaN; they became the value outside of the scan.
     pub n_replaced: usize,
 }
 
@@ -81,24 +81,24 @@ pub fn needs_whole_file(path: &Path) -> Result<bool, Error> {
     })
 }
 
-/// Reads the volume of a file.
+/// Reads the volume of a file. Voxels that are infinite or NaN become `outside`: such files have no values around the scan.
 ///
 /// # Errors
 /// Those of [`read_header`], a volume above [`MAX_VOXELS`], damaged or missing voxels, a volume without a finite voxel.
-pub fn read_volume(path: &Path) -> Result<Decoded, Error> {
-    read_whole(path, open(path)?)
+pub fn read_volume(path: &Path, outside: f32) -> Result<Decoded, Error> {
+    read_whole(path, open(path)?, outside)
 }
 
-/// Reads a volume in stored order, see [`read_stored_header`].
+/// Reads a volume as [`read_volume`] does, in stored order: see [`read_stored_header`].
 ///
 /// # Errors
 /// Those of [`read_volume`].
-pub fn read_stored_volume(path: &Path) -> Result<Decoded, Error> {
+pub fn read_stored_volume(path: &Path, outside: f32) -> Result<Decoded, Error> {
     let opened = open(path)?;
-    read_whole(path, Opened { header: opened.header.in_stored_order(), ..opened })
+    read_whole(path, Opened { header: opened.header.in_stored_order(), ..opened }, outside)
 }
 
-fn read_whole(path: &Path, opened: Opened<'_>) -> Result<Decoded, Error> {
+fn read_whole(path: &Path, opened: Opened<'_>, outside: f32) -> Result<Decoded, Error> {
     let n_voxels = opened.header.n_voxels();
     if n_voxels > MAX_VOXELS {
         let ([i, j, k], path) = (opened.header.file_size, path.display());
@@ -107,7 +107,7 @@ fn read_whole(path: &Path, opened: Opened<'_>) -> Result<Decoded, Error> {
         )));
     }
     let all = 0..opened.header.size[0];
-    let decoded = opened.read(path, all)?;
+    let decoded = opened.read(path, all, outside)?;
     if decoded.n_replaced as u64 == n_voxels {
         return Err(Error::corrupt(format!("{} has no finite voxel", path.display())));
     }
@@ -139,6 +139,7 @@ pub fn read_slab(
     size: [usize; 3],
     slices: Range<usize>,
     gzip_index: &GzipIndex,
+    outside: f32,
 ) -> Result<Decoded, Error> {
     let opened = open(path)?;
     let found = opened.header.size;
@@ -150,13 +151,13 @@ pub fn read_slab(
     }
     let n_bytes = opened.header.n_voxels() * opened.header.datatype.size_of() as u64;
     if !opened.source.is_compressed() || n_bytes < 2 * gzip_stream::DISTANCE {
-        return opened.read(path, slices);
+        return opened.read(path, slices, outside);
     }
     let Opened { header, voxels, .. } = opened;
     let read = |stream: &mut GzipStream| {
         let ahead = header.offset;
         let opened = Opened { header, voxels: voxels.clone(), source: VoxelStream::Indexed(stream), ahead };
-        opened.read(path, slices)
+        opened.read(path, slices, outside)
     };
     gzip_index.known.stream(&voxels, gzip_index.limit_bytes, read).map_err(|error| explain(&voxels, &error))?
 }
@@ -171,14 +172,14 @@ struct Opened<'a> {
 }
 
 impl Opened<'_> {
-    fn read(mut self, path: &Path, slices: Range<usize>) -> Result<Decoded, Error> {
+    fn read(mut self, path: &Path, slices: Range<usize>, outside: f32) -> Result<Decoded, Error> {
         self.source.skip(self.ahead).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::corrupt(format!("{} ends before its voxels", path.display())),
             _ => explain(&self.voxels, &error),
         })?;
         let n_slices = slices.len();
         let mut voxels = read_slices(&self.voxels, &self.header, &mut self.source, slices)?;
-        let n_replaced = replace_not_finite(&mut voxels);
+        let n_replaced = replace_not_finite(&mut voxels, outside);
         let [_, rows, columns] = self.header.size;
         let volume = Volume::new([n_slices, rows, columns], self.header.spacing_mm, voxels)?;
         Ok(Decoded { volume, n_replaced })

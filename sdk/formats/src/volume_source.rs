@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Verdict, find_files_by_content};
 
+use crate::dicom::find_series::find_series;
+pub use crate::dicom::scan_rules::{MissingRescale, ScanRules};
 use crate::dicom::series::Series;
 use crate::dicom::{self, Candidate, stack};
 pub use crate::nifti::{Decoded, GzipIndex};
@@ -21,7 +23,12 @@ pub const FILE_FORMATS: &[&str] =
 #[derive(Debug, Clone)]
 pub enum VolumeSource {
     /// A NIfTI file, or the header of a pair.
-    Nifti(FoundFile),
+    Nifti {
+        /// The file.
+        file: FoundFile,
+        /// Value of its voxels that are infinite or NaN.
+        outside: f32,
+    },
     /// A DICOM series.
     Dicom(Series),
 }
@@ -71,12 +78,12 @@ pub struct FoundVolumes {
 }
 
 /// Finds the volumes of the entries, in the order of their ids. An entry that is itself a file is used whatever its
-/// name. DICOM files in folders are left out if they are of another modality than `modality`, in colour, or without an
-/// image.
+/// name. DICOM files in folders are left out if they are of another modality than that of `rules`, in colour, without an
+/// image, or no scan: localisers, screen captures, pages with doses, reformats.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`]; all files are left out.
-pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<FoundVolumes, Error> {
+pub fn find_volumes(base: &Path, entries: &[PathBuf], rules: &ScanRules) -> Result<FoundVolumes, Error> {
     let verdict = |path: &Path, name: &str| match nifti::has_known_extension(name) {
         true => Verdict::Used,
         false => dicom::candidate(path, name).verdict(),
@@ -84,13 +91,14 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<
     let Found { files, mut account } = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
     let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
-    let series = Series::find(dicoms, Some(modality), |file| named.contains(&file.path), &mut account);
+    let series = find_series(dicoms, rules, |file| named.contains(&file.path), &mut account);
     let niftis = nifti::without_voxels_of_pairs(niftis);
-    let mut sources: Vec<_> = niftis.into_iter().map(VolumeSource::Nifti).collect();
+    let mut sources: Vec<_> =
+        niftis.into_iter().map(|file| VolumeSource::Nifti { file, outside: rules.outside }).collect();
     sources.extend(series.into_iter().map(VolumeSource::Dicom));
     if sources.is_empty() {
-        let left = account.summary();
-        return Err(Error::unreadable(format!("no DICOM files of modality {modality} among the data, but {left}")));
+        let (modality, left) = (rules.modality, account.summary());
+        return Err(Error::unreadable(format!("no scan of modality {modality} among the data; left out: {left}")));
     }
     sources.sort_by(|a, b| a.id().cmp(b.id()));
     Ok(FoundVolumes { sources, account })
@@ -104,10 +112,11 @@ fn is_nifti(file: &FoundFile) -> bool {
 }
 
 impl VolumeSource {
-    /// Id of the volume: the entry and the path below it, with the end of the UID for a series.
+    /// Id of the volume: the entry and the path below it, with the end of the UID for a series, and what tells several
+    /// scans of one file or UID apart.
     pub fn id(&self) -> &str {
         match self {
-            Self::Nifti(file) => &file.id,
+            Self::Nifti { file, .. } => &file.id,
             Self::Dicom(series) => series.id(),
         }
     }
@@ -115,7 +124,7 @@ impl VolumeSource {
     /// The files that it is read from.
     pub fn files(&self) -> impl Iterator<Item = &FoundFile> {
         match self {
-            Self::Nifti(file) => std::slice::from_ref(file).iter(),
+            Self::Nifti { file, .. } => std::slice::from_ref(file).iter(),
             Self::Dicom(series) => series.files().iter(),
         }
     }
@@ -123,7 +132,7 @@ impl VolumeSource {
     /// Index of the entry of the data that the volume was found in.
     pub fn entry(&self) -> u32 {
         match self {
-            Self::Nifti(file) => file.entry,
+            Self::Nifti { file, .. } => file.entry,
             Self::Dicom(series) => series.entry(),
         }
     }
@@ -131,7 +140,7 @@ impl VolumeSource {
     /// Adds the identity of the files to a fingerprint.
     pub fn add_to(&self, fingerprint: &mut Fingerprint) {
         match self {
-            Self::Nifti(file) => {
+            Self::Nifti { file, .. } => {
                 fingerprint.add_file(file);
                 if let Some(other) = nifti::other_of_pair(file) {
                     fingerprint.add_file(&other);
@@ -147,7 +156,7 @@ impl VolumeSource {
     /// A file that is gone, or that was written since.
     pub fn check_unchanged(&self) -> Result<(), Error> {
         match self {
-            Self::Nifti(file) => file.check_unchanged(),
+            Self::Nifti { file, .. } => file.check_unchanged(),
             Self::Dicom(series) => series.check_unchanged(),
         }
     }
@@ -158,7 +167,7 @@ impl VolumeSource {
     /// Files that are missing, damaged, or of an unsupported kind.
     pub fn info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_header(&file.path).map(VolumeInfo::from),
+            Self::Nifti { file, .. } => nifti::read_header(&file.path).map(VolumeInfo::from),
             Self::Dicom(series) => {
                 let info = series.info()?;
                 Ok(VolumeInfo { size: info.size, spacing_mm: info.spacing_mm, is_integer: None, notes: info.notes })
@@ -172,7 +181,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`], damaged voxels.
     pub fn read(&self) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_volume(&file.path),
+            Self::Nifti { file, outside } => nifti::read_volume(&file.path, *outside),
             Self::Dicom(series) => series.read().map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
         }
     }
@@ -184,7 +193,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`].
     pub fn stored_info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_stored_header(&file.path).map(VolumeInfo::from),
+            Self::Nifti { file, .. } => nifti::read_stored_header(&file.path).map(VolumeInfo::from),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).info(),
         }
     }
@@ -195,7 +204,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::read`].
     pub fn read_stored(&self) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_stored_volume(&file.path),
+            Self::Nifti { file, outside } => nifti::read_stored_volume(&file.path, *outside),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).read(),
         }
     }
@@ -207,7 +216,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::read`], a volume that is no longer of this size.
     pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>, gzip_index: &GzipIndex) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_slab(&file.path, size, slices, gzip_index),
+            Self::Nifti { file, outside } => nifti::read_slab(&file.path, size, slices, gzip_index, *outside),
             Self::Dicom(series) => series.read_slab(slices).map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
         }
     }
@@ -215,7 +224,7 @@ impl VolumeSource {
     /// Whether some slices cost as much as all of them.
     pub fn needs_whole_file(&self) -> bool {
         match self {
-            Self::Nifti(file) => nifti::needs_whole_file(&file.path).unwrap_or(false),
+            Self::Nifti { file, .. } => nifti::needs_whole_file(&file.path).unwrap_or(false),
             Self::Dicom(series) => series.needs_whole_file(),
         }
     }

@@ -41,6 +41,8 @@ struct Scan {
     tiles: Vec<Range<usize>>,
     /// Limits to which the tiles of an MRI scan are clipped.
     limits: OnceLock<Vec<[f32; 2]>>,
+    /// Value of voxels that are infinite or NaN.
+    outside: f32,
     replacement_reported: AtomicBool,
 }
 
@@ -52,7 +54,7 @@ impl ReferenceVolumes {
     pub fn open(base: &Path, entries: &[PathBuf], settings: ReferenceSettings) -> Result<Self, Error> {
         let (mut scans, mut samples): (Vec<Scan>, _) = (Vec::new(), Vec::new());
         let (mut too_short, mut errors, mut n_voxels) = (Vec::new(), Vec::new(), 0);
-        let FoundVolumes { sources, mut account } = find_volumes(base, entries, settings.dicom_modality)?;
+        let FoundVolumes { sources, mut account } = find_volumes(base, entries, &settings.scans)?;
         for source in sources {
             let id = source.id().to_owned();
             let listed = source.stored_info().and_then(|info| Ok((settings.tiles(&source, &info)?, info)));
@@ -74,7 +76,8 @@ impl ReferenceVolumes {
             };
             samples.extend((0..tiles.len()).map(|tile| (scans.len(), tile)));
             let (limits, replacement_reported) = (OnceLock::new(), AtomicBool::new(false));
-            scans.push(Scan { source, info, tiles, limits, replacement_reported });
+            let outside = settings.scans.outside;
+            scans.push(Scan { source, info, tiles, limits, outside, replacement_reported });
         }
         refuse_too_short(&too_short, scans.len())?;
         let n_bad = errors.len();
@@ -171,7 +174,7 @@ impl ReferenceVolumes {
                 mask.id
             )));
         }
-        let source = VolumeSource::Nifti(mask.clone());
+        let source = VolumeSource::Nifti { file: mask.clone(), outside: 0.0 };
         let found = source.stored_info()?;
         check_fits(&mask.id, &found.size, scan.source.id(), &info.size)?;
         let labels = labels_of(&mask.id, &source.read_stored()?)?;
@@ -268,7 +271,8 @@ impl Scan {
         }
         if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
             let (n, all) = (decoded.n_replaced, decoded.volume.voxels().len());
-            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become 0"));
+            let outside = self.outside;
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become {outside}"));
         }
         Ok(decoded.volume)
     }
@@ -280,7 +284,7 @@ fn stored(info: &VolumeInfo, volume: &Volume) -> Stored {
     if info.is_integer.unwrap_or_else(is_whole) { Stored::Whole } else { Stored::Real }
 }
 
-/// Warns of scans that give no tile.
+/// Refuses data without a scan that is long enough for a tile.
 ///
 /// # Errors
 /// All scans are too short.
@@ -288,7 +292,9 @@ fn refuse_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> 
     match too_short.first() {
         Some(first) if n_others == 0 => {
             let n = too_short.len();
-            Err(Error::unsupported(format!("all {n} scans are {TOO_SHORT}; the first: {first}")))
+            Err(Error::unsupported(format!(
+                "{n} scans of 12 or fewer slices of 1 mm give no sample; the first: {first}"
+            )))
         }
         _ => Ok(()),
     }

@@ -66,7 +66,7 @@ fn a_scan_is_brought_to_millimetres() {
 #[test]
 fn a_large_scan_is_brought_to_millimetres() {
     let file = golden().file("ct.nii.gz");
-    let volume = crate::nifti::read_stored_volume(&file).unwrap().volume;
+    let volume = crate::nifti::read_stored_volume(&file, 0.0).unwrap().volume;
     assert_eq!((volume.size(), volume.spacing_mm()), ([8, 170, 165], [3.75, 2.0, 2.0]));
     let found = ct::to_millimetres(volume, [-1024.0, 1024.0]).unwrap();
     assert_eq!(found.size(), [30, 340, 330]);
