@@ -13,7 +13,7 @@ use super::localisers::is_localiser;
 use super::scan_rules::{MissingRescale, ScanRules};
 use super::scan_separation::{Separated, separate};
 use super::series::{MAX_VOXELS, Series};
-use super::series_files::{Contents, contents, have_equal_pixels};
+use super::series_files::{Contents, Digests, contents};
 use super::series_grouping::{Group, Key, add};
 use super::series_name::{Traits, name, tell_apart};
 use super::stack::{Numbered, SEVERAL, Stack};
@@ -35,10 +35,8 @@ pub fn find_series(
     let mut groups = search.groups(files, &named, &mut found, account);
     search.without_localisers(&mut groups, &named);
     for (key, Group { files, planes }) in groups {
-        let mut is_copy = |one: &Numbered, other: &Numbered| {
-            one.0 != other.0 && one.1.tile.is_none() && have_equal_pixels(&files[one.0], &files[other.0])
-        };
-        let separated = separate(planes, &mut is_copy);
+        let mut digests = Digests::of(&files);
+        let separated = separate(planes, &mut |plane| digests.digest(plane));
         found.extend(separated.into_iter().map(|separated| search.series(&key, &files, separated)));
     }
     found.sort_by(|(a, _), (b, _)| (&a.id, &a.files[0].id).cmp(&(&b.id, &b.files[0].id)));

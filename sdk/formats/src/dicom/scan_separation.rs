@@ -16,6 +16,9 @@ const COPY: &str = "a copy of another slice of its scan";
 /// Reason of files of a later stack.
 const LATER: &str = "at the position of another slice of its scan, from which its number alone tells it apart";
 
+/// The digest of a plane's pixels; `None` where they cannot be read.
+type Digest<'a> = &'a mut dyn FnMut(&Numbered) -> Option<u64>;
+
 /// Planes of one scan.
 #[derive(Debug, Default)]
 pub(super) struct Separated {
@@ -29,14 +32,14 @@ pub(super) struct Separated {
     pub(super) is_mixed: bool,
 }
 
-/// Separates planes of equal size and direction into scans. `is_copy` compares the pixels of two planes.
-pub(super) fn separate(planes: Vec<Numbered>, is_copy: &mut dyn FnMut(&Numbered, &Numbered) -> bool) -> Vec<Separated> {
+/// Separates planes of equal size and direction into scans. `digest` is that of a plane's pixels.
+pub(super) fn separate(planes: Vec<Numbered>, digest: Digest<'_>) -> Vec<Separated> {
     let mut parts = vec![planes];
     for (index, _) in ELEMENTS.iter().enumerate().filter(|(_, element)| element.when == When::SharedByPlanes) {
         parts = parts.into_iter().flat_map(|part| by_shared_values(part, index)).collect();
     }
     let mut found = Vec::new();
-    parts.into_iter().for_each(|part| whole_stacks(part, is_copy, &mut found));
+    parts.into_iter().for_each(|part| whole_stacks(part, digest, &mut found));
     found
 }
 
@@ -67,11 +70,7 @@ fn taken_apart<T>(planes: Vec<T>, parts: impl IntoIterator<Item = Vec<usize>>) -
 }
 
 /// Separates planes until no position repeats.
-fn whole_stacks(
-    planes: Vec<Numbered>,
-    is_copy: &mut dyn FnMut(&Numbered, &Numbered) -> bool,
-    found: &mut Vec<Separated>,
-) {
+fn whole_stacks(planes: Vec<Numbered>, digest: Digest<'_>, found: &mut Vec<Separated>) {
     let places = places(&planes);
     if most_repeated(&places) < 2 {
         return found.push(Separated { planes, ..Separated::default() });
@@ -81,7 +80,7 @@ fn whole_stacks(
         let parts = by_value(&planes, index);
         if parts.len() > 1 && are_whole(&parts.values().collect::<Vec<_>>(), &places) {
             let parts: Vec<Vec<usize>> = parts.into_values().collect();
-            return taken_apart(planes, parts).into_iter().for_each(|part| whole_stacks(part, is_copy, found));
+            return taken_apart(planes, parts).into_iter().for_each(|part| whole_stacks(part, digest, found));
         }
     }
     for (index, element) in elements.filter(|(_, element)| IN_TIME.contains(&element.word)) {
@@ -93,7 +92,7 @@ fn whole_stacks(
             });
         }
     }
-    found.push(first_of_each(planes, places, is_copy));
+    found.push(first_of_each(planes, places, digest));
 }
 
 /// The place of each plane along the normal, as a number that is equal for planes at one position. By Image Position, or
@@ -193,16 +192,13 @@ fn runs(values: &[f64], places: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// The first plane at each place: of copies, or of stacks that Instance Number puts one after another.
-fn first_of_each(
-    planes: Vec<Numbered>,
-    places: Vec<usize>,
-    is_copy: &mut dyn FnMut(&Numbered, &Numbered) -> bool,
-) -> Separated {
+fn first_of_each(planes: Vec<Numbered>, places: Vec<usize>, digest: Digest<'_>) -> Separated {
     let mut separated = Separated::default();
     let (mut kept, mut kept_places): (Vec<Numbered>, Vec<usize>) = (Vec::new(), Vec::new());
+    let (n_planes, mut seen) = (repeated(places.iter().copied()), BTreeSet::new());
     for (plane, place) in planes.into_iter().zip(places) {
-        let mut same_place = kept.iter().zip(&kept_places).filter(|(_, other)| **other == place);
-        if same_place.any(|(other, _)| is_copy(other, &plane)) {
+        let own = (n_planes[&place] > 1).then(|| digest(&plane)).flatten();
+        if own.is_some_and(|own| !seen.insert((place, own))) {
             separated.unused.push((plane, COPY));
         } else {
             kept.push(plane);

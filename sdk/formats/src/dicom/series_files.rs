@@ -1,6 +1,6 @@
 //! Files of a series: their planes from headers, and the pixels of a plane.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::hash::{DefaultHasher, Hasher};
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -17,7 +17,7 @@ use super::object::Object;
 use super::padding::Padding;
 use super::pixels::Pixels;
 use super::scan_rules::ScanRules;
-use super::stack::PlaneSource;
+use super::stack::{Numbered, PlaneSource};
 
 /// Largest number of planes in a file.
 const MAX_PLANES: usize = 1 << 16;
@@ -153,33 +153,30 @@ impl Opened {
     }
 }
 
-/// Whether two files have equal pixel data, byte by byte. Files that cannot be read have not.
-pub(super) fn have_equal_pixels(one: &FoundFile, other: &FoundFile) -> bool {
-    let opened = |file: &FoundFile| {
-        let mut object = Object::open_image(&file.path).ok()?;
-        let start = object.pixels.start;
-        object.source.seek(SeekFrom::Start(start)).ok()?;
-        let n_bytes = object.pixels.length.unwrap_or(object.end.saturating_sub(start));
-        Some((object, n_bytes))
-    };
-    let (Some((mut one, n_bytes)), Some((mut other, n_others))) = (opened(one), opened(other)) else { return false };
-    if n_bytes != n_others || one.coding != other.coding {
-        return false;
-    }
-    let (mut left, mut buffers) = (n_bytes, [vec![0; BLOCK], vec![0; BLOCK]]);
-    while left > 0 {
-        let n = left.min(BLOCK as u64) as usize;
-        let [first, second] = &mut buffers;
-        if one.source.read_exact(&mut first[..n]).is_err() || other.source.read_exact(&mut second[..n]).is_err() {
-            return false;
-        }
-        if first[..n] != second[..n] {
-            return false;
-        }
-        left -= n as u64;
-    }
-    true
+/// Digests of the pixels of planes, however they are compressed.
+pub(super) struct Digests<'a> {
+    files: &'a [FoundFile],
+    /// The file of the last plane: planes of one file follow one another.
+    opened: Option<(usize, Opened)>,
 }
 
-/// Bytes that are compared at a time.
-const BLOCK: usize = 1 << 16;
+impl<'a> Digests<'a> {
+    pub(super) fn of(files: &'a [FoundFile]) -> Self {
+        Self { files, opened: None }
+    }
+
+    /// The digest of a plane's pixels; `None` where they cannot be read.
+    pub(super) fn digest(&mut self, (number, plane): &Numbered) -> Option<u64> {
+        let file = self.files.get(*number)?;
+        let mut opened = match self.opened.take() {
+            Some((other, opened)) if other == *number => opened,
+            _ => Opened::open(file).ok()?,
+        };
+        let source = PlaneSource { file: *number, frame: plane.frame, tile: plane.tile };
+        let values = opened.plane(file, plane.size, source, 0.0).ok()?;
+        self.opened = Some((*number, opened));
+        let mut hasher = DefaultHasher::new();
+        values.iter().for_each(|value| hasher.write_u32(value.to_bits()));
+        Some(hasher.finish())
+    }
+}

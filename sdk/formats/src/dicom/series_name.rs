@@ -87,7 +87,8 @@ pub(super) fn tell_apart(mut names: Vec<(&mut String, Traits)>) {
                     Some(value) if are_shown => value.clone(),
                     Some(value) => in_order(value).unwrap_or_default().to_string(),
                 };
-                let mark = if name.contains('#') { ';' } else { '#' };
+                let is_marked = name.contains('#') || name.starts_with("series=");
+                let mark = if is_marked { ';' } else { '#' };
                 name.push_str(&format!("{mark}{}={value}", element.word));
             }
         }
