@@ -15,10 +15,16 @@ const AXIAL: [[f64; 3]; 2] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]];
 const SAGITTAL: [[f64; 3]; 2] = [[0.0, 1.0, 0.0], [0.0, 0.0, -1.0]];
 
 /// Elements of a slice, in text; representations are those of the dictionary or do not matter.
-type Elements<'a> = &'a [(Tag, &'a str)];
+pub(crate) type Elements<'a> = &'a [(Tag, &'a str)];
 
 /// A slice of 3 x 4 pixels of one value, with these elements.
-fn slice(modality: Modality, value: i32, number: usize, height: f64, elements: Elements<'_>) -> InMemDicomObject {
+pub(crate) fn slice(
+    modality: Modality,
+    value: i32,
+    number: usize,
+    height: f64,
+    elements: Elements<'_>,
+) -> InMemDicomObject {
     let place = Place { position: [1.0, 2.0, height], directions: AXIAL, spacing_mm: [0.8, 0.7], thickness_mm: 2.0 };
     let file = DicomFile {
         modality,
@@ -40,7 +46,7 @@ fn slice(modality: Modality, value: i32, number: usize, height: f64, elements: E
     object
 }
 
-fn put(object: &mut InMemDicomObject, tag: Tag, text: &str) {
+pub(crate) fn put(object: &mut InMemDicomObject, tag: Tag, text: &str) {
     object.put(DataElement::new(tag, VR::LO, PrimitiveValue::from(text)));
 }
 
@@ -69,7 +75,7 @@ fn found(folder: &Path, rules: &ScanRules) -> FoundVolumes {
 }
 
 /// Id and value of each slice of the volumes; a volume that cannot be read has the first line of its error.
-fn volumes(folder: &Path, rules: &ScanRules) -> Vec<(String, Vec<f32>)> {
+pub(crate) fn volumes(folder: &Path, rules: &ScanRules) -> Vec<(String, Vec<f32>)> {
     found(folder, rules).sources.iter().map(read).collect()
 }
 
@@ -84,12 +90,12 @@ fn read(source: &VolumeSource) -> (String, Vec<f32>) {
     (source.id().to_owned(), planes.map(same).collect())
 }
 
-fn left_out(folder: &Path, rules: &ScanRules) -> Vec<(String, String)> {
+pub(crate) fn left_out(folder: &Path, rules: &ScanRules) -> Vec<(String, String)> {
     let left = found(folder, rules).account;
     left.left_out().map(|(file, reason)| (file.to_owned(), reason.to_owned())).collect()
 }
 
-fn counted(from: usize, n: usize) -> Vec<f32> {
+pub(crate) fn counted(from: usize, n: usize) -> Vec<f32> {
     (from..from + n).map(|value| value as f32).collect()
 }
 

@@ -237,17 +237,6 @@ fn files_without_a_series_uid_are_grouped_by_position_and_folder() {
 }
 
 #[test]
-fn a_mosaic_of_slices_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let pixels = [1; 12];
-    let mut object = DicomFile { stored: &pixels, ..slice(&0, 1, 0.0) }.data_set();
-    object.put(DataElement::new(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\M\\MOSAIC"));
-    save(object, &folder.path().join("a.dcm"));
-    let error = find(folder.path())[0].info().unwrap_err();
-    assert!(error.message().contains("mosaic") && error.message().contains("\nhint: "), "{error}");
-}
-
-#[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn every_conformance_file_is_a_volume_or_refused_with_a_reason() {
     let folder = medcoss_test_support::data("conformance");
@@ -268,7 +257,8 @@ fn every_conformance_file_is_a_volume_or_refused_with_a_reason() {
             }
         }
     }
-    assert!(n_read > 20, "{n_read} volumes");
+    // Secondary captures without a place in the body are no scans.
+    assert!(n_read > 15, "{n_read} volumes");
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod dicom_conformance;
 #[cfg(feature = "dicom")]
 mod dicom_file;
 #[cfg(feature = "volume")]
+mod dicom_frames_of_scans;
+#[cfg(feature = "volume")]
 mod dicom_scans;
 #[cfg(feature = "volume")]
 mod dicom_series;

@@ -89,11 +89,11 @@ impl<'a> Bytes<'a> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
     /// A header of version 2 with these tags.
-    pub(in crate::dicom) fn header(tags: &[(&str, &[&str])]) -> Vec<u8> {
+    fn header(tags: &[(&str, &[&str])]) -> Vec<u8> {
         let number = |n: usize| (n as u32).to_le_bytes();
         let mut bytes = [&b"SV10\x04\x03\x02\x01"[..], &number(tags.len()), &number(77)].concat();
         for (name, values) in tags {
@@ -115,7 +115,6 @@ pub(super) mod tests {
     #[test]
     fn values_are_found_by_name() {
         let bytes = header(&[("A", &["1"]), ("SliceNormalVector", &["0.0", "-0.5 ", "0.866"]), ("None", &[])]);
-        // `header` pads from the beginning of the element, which is a multiple of four.
         assert_eq!(numbers(&bytes, "SliceNormalVector"), Some(vec![0.0, -0.5, 0.866]));
         assert_eq!(values(&bytes, "None"), Some(Vec::new()));
         assert_eq!(values(&bytes, "Other"), None);
