@@ -93,8 +93,7 @@ fn indices_of_slices_do_not_cut_a_scan_and_equal_frames_are_refused() {
     assert_eq!(volumes(folder.path(), &ScanRules::MR), [("a.dcm".to_owned(), counted(10, 3))]);
     let frames: [Frame<'_>; 4] = [(11, 2.0, &[]), (10, 0.0, &[]), (51, 2.0, &[]), (50, 0.0, &[])];
     save(enhanced(&frames), &folder.path().join("a.dcm"));
-    let sources =
-        find_volumes(folder.path(), &[".".into()], &ScanRules::MR).unwrap().sources;
+    let sources = find_volumes(folder.path(), &[".".into()], &ScanRules::MR).unwrap().sources;
     assert!(sources[0].info().unwrap_err().message().contains("several slices at one place"));
 }
 
