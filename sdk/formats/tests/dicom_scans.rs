@@ -219,6 +219,27 @@ fn elements_that_vary_from_slice_to_slice_do_not_cut_a_scan() {
 }
 
 #[test]
+fn reconstructions_of_two_thicknesses_are_two_scans_and_parts_of_one_are_one() {
+    let thickness = |mm| [(tags::SLICE_THICKNESS, mm)];
+    let ids = ["series=2254711;thickness=2", "series=2254711;thickness=5"];
+    two(Modality::Ct, [&thickness("2"), &thickness("5.0")], 0, ids);
+    // Every other slice of one lies between two of the other.
+    let folder = tempfile::tempdir().unwrap();
+    for at in 0..8 {
+        let elements = thickness(if at % 2 == 0 { "2" } else { "5" });
+        let object = slice(Modality::Ct, 100 * (at % 2) + at, 1 + at as usize, f64::from(at), &elements);
+        save(object, &folder.path().join(format!("{at}.dcm")));
+    }
+    let found: Vec<_> = volumes(folder.path(), &ScanRules::CT).into_iter().map(|(_, values)| values).collect();
+    assert_eq!(found, [vec![0.0, 2.0, 4.0, 6.0], vec![101.0, 103.0, 105.0, 107.0]]);
+    // A head: thin slices at the base of the skull, thick ones above.
+    let folder = tempfile::tempdir().unwrap();
+    write_scan(folder.path(), "a", 5, [0, 100, 1], &thickness("2"));
+    write_scan(folder.path(), "b", 5, [5, 105, 6], &thickness("5"));
+    assert_eq!(volumes(folder.path(), &ScanRules::CT), [("series=2254711".to_owned(), counted(100, 10))]);
+}
+
+#[test]
 fn time_points_with_a_time_for_each_slice_follow_one_another() {
     let folder = tempfile::tempdir().unwrap();
     for at in 0..12 {

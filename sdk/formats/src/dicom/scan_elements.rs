@@ -22,6 +22,8 @@ pub(super) enum When {
     Always,
     /// Always, unless some plane has a value of its own: then only where positions repeat.
     SharedByPlanes,
+    /// Where each value is that of several planes, and the planes of two values lie between one another.
+    RangesOverlap,
     /// Where positions repeat, and the element separates the planes into whole stacks. These elements often differ from
     /// slice to slice of one scan.
     PositionsRepeat,
@@ -70,7 +72,7 @@ const FRAME_TYPES: &[(Option<Tag>, Tag)] = &[
 ];
 
 use Value::{Index, Kind, Numbers, OtherKinds, Patient, Private, Words};
-use When::{Always, PositionsRepeat, SharedByPlanes};
+use When::{Always, PositionsRepeat, RangesOverlap, SharedByPlanes};
 
 /// The elements, in the order in which they are looked at.
 pub(super) const ELEMENTS: &[Element] = &[
@@ -96,6 +98,7 @@ pub(super) const ELEMENTS: &[Element] = &[
         &[(FRAME, tags::TEMPORAL_POSITION_INDEX), (None, tags::TEMPORAL_POSITION_IDENTIFIER)],
     ),
     element("b", SharedByPlanes, Numbers, &[(Some(tags::MR_DIFFUSION_SEQUENCE), tags::DIFFUSION_B_VALUE)]),
+    element("thickness", RangesOverlap, Numbers, &[(Some(tags::PIXEL_MEASURES_SEQUENCE), tags::SLICE_THICKNESS)]),
     element(
         "cardiac_percentage",
         PositionsRepeat,
@@ -143,7 +146,6 @@ pub(super) const ELEMENTS: &[Element] = &[
         &[(Some(tags::MR_TIMING_AND_RELATED_PARAMETERS_SEQUENCE), tags::REPETITION_TIME)],
     ),
     element("kvp", PositionsRepeat, Numbers, &[(Some(tags::CTX_RAY_DETAILS_SEQUENCE), tags::KVP)]),
-    element("thickness", PositionsRepeat, Numbers, &[(Some(tags::PIXEL_MEASURES_SEQUENCE), tags::SLICE_THICKNESS)]),
     element("filter", PositionsRepeat, Words, &[(None, tags::FILTER_TYPE)]),
     element("other_kinds", PositionsRepeat, OtherKinds, FRAME_TYPES),
     element("coil", PositionsRepeat, Private, &[(None, tags::RECEIVE_COIL_NAME)]),

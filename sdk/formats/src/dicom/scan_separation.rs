@@ -35,22 +35,43 @@ pub(super) struct Separated {
 /// Separates planes of equal size and direction into scans. `digest` is that of a plane's pixels.
 pub(super) fn separate(planes: Vec<Numbered>, digest: Digest<'_>) -> Vec<Separated> {
     let mut parts = vec![planes];
-    for (index, _) in ELEMENTS.iter().enumerate().filter(|(_, element)| element.when == When::SharedByPlanes) {
-        parts = parts.into_iter().flat_map(|part| by_shared_values(part, index)).collect();
+    let shared = [When::SharedByPlanes, When::RangesOverlap];
+    for (index, element) in ELEMENTS.iter().enumerate().filter(|(_, element)| shared.contains(&element.when)) {
+        parts = parts.into_iter().flat_map(|part| by_shared_values(part, index, element.when)).collect();
     }
     let mut found = Vec::new();
     parts.into_iter().for_each(|part| whole_stacks(part, digest, &mut found));
     found
 }
 
-/// Parts by the values of an element, if every value is that of several planes.
-fn by_shared_values(planes: Vec<Numbered>, element: usize) -> Vec<Vec<Numbered>> {
+/// Parts by the values of an element, if every value is that of several planes, and their ranges overlap where they must.
+fn by_shared_values(planes: Vec<Numbered>, element: usize, when: When) -> Vec<Vec<Numbered>> {
     let parts = by_value(&planes, element);
     if parts.len() < 2 || parts.values().any(|part| part.len() < 2) {
         return vec![planes];
     }
+    if when == When::RangesOverlap && !do_ranges_overlap(parts.values(), &places(&planes)) {
+        return vec![planes];
+    }
     let parts: Vec<Vec<usize>> = parts.into_values().collect();
     taken_apart(planes, parts)
+}
+
+/// Whether the range of places of each part overlaps that of another by half of the shorter of both.
+fn do_ranges_overlap<'a>(parts: impl Iterator<Item = &'a Vec<usize>>, places: &[usize]) -> bool {
+    let range = |part: &Vec<usize>| {
+        let own = || part.iter().map(|&at| places[at]);
+        Some([own().min()?, own().max()?])
+    };
+    let ranges: Vec<[usize; 2]> = parts.filter_map(range).collect();
+    let overlaps = |[first, last]: [usize; 2], [other_first, other_last]: [usize; 2]| {
+        let shorter = (last - first).min(other_last - other_first) + 1;
+        let shared = (last.min(other_last) + 1).saturating_sub(first.max(other_first));
+        2 * shared >= shorter
+    };
+    ranges.iter().enumerate().all(|(at, &range)| {
+        ranges.iter().enumerate().any(|(other, &other_range)| at != other && overlaps(range, other_range))
+    })
 }
 
 /// Indices of the planes by their values of an element.
