@@ -121,11 +121,11 @@ impl VolumeSource {
         }
     }
 
-    /// The files that it is read from.
-    pub fn files(&self) -> impl Iterator<Item = &FoundFile> {
+    /// Ids of the files that it is read from.
+    pub fn file_ids(&self) -> Vec<&str> {
         match self {
-            Self::Nifti { file, .. } => std::slice::from_ref(file).iter(),
-            Self::Dicom(series) => series.files().iter(),
+            Self::Nifti { file, .. } => vec![&file.id],
+            Self::Dicom(series) => series.used_files(),
         }
     }
 

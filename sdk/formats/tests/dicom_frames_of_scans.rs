@@ -1,4 +1,4 @@
-//! Files that hold several slices of scans: enhanced objects, whose frames are told apart like files, and mosaics.
+//! Files that hold several slices of scans: enhanced objects, whose frames are distinguished like files, and mosaics.
 
 use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
@@ -41,7 +41,7 @@ fn enhanced(frames: &[Frame<'_>]) -> InMemDicomObject {
 }
 
 #[test]
-fn frames_of_an_enhanced_object_are_told_apart_like_files() {
+fn frames_of_an_enhanced_object_are_distinguished_like_files() {
     let cases: &[(Tag, Tag, [&str; 2], [&str; 2])] = &[
         (tags::FRAME_CONTENT_SEQUENCE, tags::TEMPORAL_POSITION_INDEX, ["1", "2"], ["phase=1", "phase=2"]),
         (tags::FRAME_CONTENT_SEQUENCE, tags::STACK_ID, ["1", "2"], ["stack=1", "stack=2"]),

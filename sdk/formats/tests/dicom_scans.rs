@@ -163,7 +163,7 @@ fn a_patient_s_name_is_one_in_any_spelling_and_not_in_an_id() {
 }
 
 #[test]
-fn phases_are_told_apart_where_positions_repeat() {
+fn phases_are_distinguished_where_positions_repeat() {
     let id = |words: &str| format!("series=2254711;{words}");
     let cases: &[(Tag, [&str; 2], [&str; 2])] = &[
         (tags::ACQUISITION_NUMBER, ["1", "2"], ["acquisition=1", "acquisition=2"]),
@@ -308,7 +308,7 @@ fn copies_are_left_out() {
 }
 
 #[test]
-fn slices_without_a_position_are_told_apart_by_number() {
+fn slices_without_a_position_are_distinguished_by_number() {
     let write = |folder: &Path, name: &str, value: i32, elements: Elements<'_>| {
         for at in 0..3 {
             let mut object = slice(Modality::Ct, value + at, 1 + at as usize, 0.0, elements);
@@ -465,4 +465,21 @@ fn padding_is_outside_of_the_scan() {
     let (voxels, notices) = read();
     assert_eq!(voxels[..6], [50.0, 2000.0, 2001.0, 2002.0, -500.0, -1999.0]);
     assert_eq!(notices, []);
+}
+
+#[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
+fn scans_that_users_reported_are_one_patient_and_one_phase_each() {
+    let folder = medcoss_test_support::data("reports");
+    for name in ["51-one-series-id-two-patients", "09-two-phases"] {
+        let found = volumes(&folder.join(name), &ScanRules::CT);
+        // One value in all slices of a scan, as its maker gave it.
+        assert!(
+            found.iter().all(|(_, values)| values.len() == 16 && values.iter().all(|v| *v == values[0])),
+            "{found:?}"
+        );
+        assert!(
+            found.iter().any(|(_, values)| values[0] == 100.0) && found.iter().any(|(_, values)| values[0] == 500.0)
+        );
+    }
 }

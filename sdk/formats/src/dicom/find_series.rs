@@ -135,7 +135,7 @@ impl Search<'_> {
         });
     }
 
-    /// A series of separated planes, and what its name may be told apart by.
+    /// A series of separated planes, and what its name may be distinguished by.
     fn series(&mut self, key: &Key, files: &[FoundFile], separated: Separated) -> (Series, Traits) {
         let Separated { mut planes, unused, in_time, is_mixed } = separated;
         self.left_out.extend(unused.iter().map(|((file, _), reason)| (files[*file].id.clone(), *reason)));

@@ -2,8 +2,8 @@
 //!
 //! One scan is one patient, study, series, phase, echo and reconstruction. [`ELEMENTS`] lists the elements in the order
 //! in which they are looked at, and when each of them counts ([`When`]). An element that is absent is a value of its
-//! own, and two planes with equal values are not told apart. Values of functional groups come before those of the whole
-//! object, so that the frames of an enhanced object are told apart like files. [`super::scan_separation`] applies the
+//! own, and two planes with equal values are not distinguished. Values of functional groups come before those of the whole
+//! object, so that the frames of an enhanced object are distinguished like files. [`super::scan_separation`] applies the
 //! list to planes; `sdk/formats/SCANS.md` shows it as a table and compares it with dcm2niix.
 
 use std::sync::Arc;

@@ -28,7 +28,7 @@ pub(super) struct Separated {
     pub(super) unused: Vec<(Numbered, &'static str)>,
     /// The element by whose order in time the scan was separated, and its number in this order, from 1.
     pub(super) in_time: Option<(&'static str, usize)>,
-    /// Whether slices at one position are told apart by nothing.
+    /// Whether slices at one position are distinguished by nothing.
     pub(super) is_mixed: bool,
 }
 

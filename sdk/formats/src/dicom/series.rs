@@ -51,7 +51,7 @@ impl Series {
     }
 
     /// Ids of the files that the volume is read from. All files where it cannot be read.
-    pub(super) fn used_files(&self) -> Vec<&str> {
+    pub(crate) fn used_files(&self) -> Vec<&str> {
         let all = || self.files.iter().map(|file| file.id.as_str()).collect();
         self.stack.as_ref().map_or_else(
             |_| all(),

@@ -35,7 +35,7 @@ pub(super) fn name(series: &str, files: &[FoundFile]) -> String {
     }
 }
 
-/// What names are told apart by: the values of elements that all planes of a scan share.
+/// What names are distinguished by: the values of elements that all planes of a scan share.
 #[derive(Debug, Default)]
 pub(super) struct Traits(Vec<Option<String>>);
 
@@ -69,7 +69,7 @@ pub(super) fn tell_apart(mut names: Vec<(&mut String, Traits)>) {
     for same in equal.into_values().filter(|same| same.len() > 1) {
         for (index, element) in ELEMENTS.iter().enumerate() {
             let values: BTreeSet<Option<String>> = same.iter().map(|&at| names[at].1.get(index).cloned()).collect();
-            // An element tells apart what is not told apart yet.
+            // An element tells apart what is not distinguished yet.
             let tells = same.iter().any(|&one| {
                 same.iter().any(|&other| {
                     *names[one].0 == *names[other].0 && names[one].1.get(index) != names[other].1.get(index)

@@ -1,5 +1,6 @@
 //! Samples of a dataset that is prepared as the reference does: their list, and their voxels.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -47,7 +48,7 @@ struct Scan {
 }
 
 impl ReferenceVolumes {
-    /// Lists the samples of the entries' volumes, from headers alone. CT scans too short for a tile are left out, with a warning.
+    /// Lists the samples of the entries' volumes, from headers alone. CT scans too short for a tile are left out.
     ///
     /// # Errors
     /// Missing data, no volume that gives a sample.
@@ -60,8 +61,7 @@ impl ReferenceVolumes {
             let listed = source.stored_info().and_then(|info| Ok((settings.tiles(&source, &info)?, info)));
             let (info, tiles) = match listed {
                 Ok((tiles, _)) if tiles.is_empty() => {
-                    source.files().for_each(|file| account.leave_out(file.id.as_str(), TOO_SHORT));
-                    too_short.push(id);
+                    too_short.push(source);
                     continue;
                 }
                 Ok((tiles, info)) => {
@@ -80,6 +80,7 @@ impl ReferenceVolumes {
             scans.push(Scan { source, info, tiles, limits, outside, replacement_reported });
         }
         refuse_too_short(&too_short, scans.len())?;
+        leave_out_too_short(&too_short, &scans, &mut account);
         let n_bad = errors.len();
         if let Some(first) = errors.into_iter().next() {
             if n_bad == scans.len() {
@@ -284,14 +285,21 @@ fn stored(info: &VolumeInfo, volume: &Volume) -> Stored {
     if info.is_integer.unwrap_or_else(is_whole) { Stored::Whole } else { Stored::Real }
 }
 
+/// Leaves out the files of scans that give no tile, unless they hold another scan that does.
+fn leave_out_too_short(too_short: &[VolumeSource], scans: &[Scan], account: &mut Account) {
+    let used: BTreeSet<&str> = scans.iter().flat_map(|scan| scan.source.file_ids()).collect();
+    let unused: BTreeSet<&str> = too_short.iter().flat_map(VolumeSource::file_ids).collect();
+    unused.difference(&used).for_each(|file| account.leave_out(*file, TOO_SHORT));
+}
+
 /// Refuses data without a scan that is long enough for a tile.
 ///
 /// # Errors
 /// All scans are too short.
-fn refuse_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> {
+fn refuse_too_short(too_short: &[VolumeSource], n_others: usize) -> Result<(), Error> {
     match too_short.first() {
         Some(first) if n_others == 0 => {
-            let n = too_short.len();
+            let (n, first) = (too_short.len(), first.id());
             Err(Error::unsupported(format!(
                 "{n} scans of 12 or fewer slices of 1 mm give no sample; the first: {first}"
             )))
