@@ -1,8 +1,8 @@
 //! Finding the scans among DICOM files, from all headers.
 //!
 //! Every file is part of a scan, or left out for a reason. Slices are grouped by what always tells scans apart
-//! ([`super::series_grouping`]), groups are separated where positions repeat ([`super::scan_separation`]), and what is no
-//! scan is left out ([`super::image_kind`], [`super::localisers`]). `sdk/formats/SCANS.md` states the rules.
+//! (`series_grouping`), groups are separated where positions repeat (`scan_separation`), and what is no
+//! scan is left out (`image_kind`, `localisers`). `sdk/formats/SCANS.md` states the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -21,7 +21,7 @@ pub struct ScanRules {
     /// Modality (0008,0060) that files in folders must state to be used: `CT`, `MR`. Files that state none, or `OT`,
     /// are used as well.
     pub modality: &'static str,
-    /// Whether derived reformats and projections are used: see [`super::image_kind`].
+    /// Whether derived reformats and projections are used: see `image_kind`.
     pub reformats: bool,
     /// Scans without a usable rescale; `None` where stored numbers need no unit, as in MRI.
     pub missing_rescale: Option<MissingRescale>,
