@@ -14,7 +14,7 @@ use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, Ref
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::SubVolumeSettings;
 use medcoss_formats::volume_samples::{VolumeSamples, VolumeSettings};
-use medcoss_formats::volume_source::FILE_FORMATS;
+use medcoss_formats::volume_source::{FILE_FORMATS, MissingRescale, ScanRules};
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
@@ -55,6 +55,12 @@ pub struct Options {
     pub mask_ratio: f64,
     /// Range in Hounsfield units that is scaled to -1 and 1, the lower end first. Values outside are clipped, but those of prepared files.
     pub hu_range: [f32; 2],
+    /// DICOM scans without a usable rescale, whose numbers are of an unknown unit. `refuse`: they are not read.
+    /// `stored-values`: the stored numbers are taken for Hounsfield units; a missing slope is 1 and a missing intercept 0.
+    pub missing_rescale: MissingRescale,
+    /// Whether derived DICOM images, such as reformats and projections (Image Type DERIVED with MPR, MIP or REFORMATTED),
+    /// are scans as well.
+    pub reformats: bool,
     /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
     /// Memory in MiB for a cache of decoded scans, 4 bytes a voxel. Where all scans fit, each is decoded once. Otherwise only the
@@ -71,6 +77,8 @@ impl Default for Options {
             spacing_mm: None,
             mask_ratio: 0.75,
             hu_range: [-1024.0, 1024.0],
+            missing_rescale: MissingRescale::Refuse,
+            reformats: false,
             flip: true,
             cache_mb: 512,
         }
@@ -94,6 +102,12 @@ impl Options {
         Ok(transform)
     }
 
+    /// Which DICOM files are scans, and what is outside of a scan: air.
+    fn scans(&self) -> ScanRules {
+        let Self { reformats, missing_rescale, hu_range: [air, _], .. } = *self;
+        ScanRules { reformats, missing_rescale: Some(missing_rescale), outside: air, ..ScanRules::CT }
+    }
+
     /// How scans become samples.
     fn samples(&self) -> VolumeSettings {
         let Self { size, hu_range, cache_mb, .. } = *self;
@@ -102,13 +116,13 @@ impl Options {
             Preparation::Reference => ReferenceSteps::Ct { hu_range },
             Preparation::Prepared => ReferenceSteps::Prepared,
         };
-        VolumeSettings::Reference(ReferenceSettings { size, steps, cache_mb, dicom_modality: "CT" })
+        VolumeSettings::Reference(ReferenceSettings { size, steps, cache_mb, scans: self.scans() })
     }
 
     /// How scans are cut into sub-volumes.
     fn sub_volumes(&self) -> SubVolumeSettings {
         let Self { size, stride, spacing_mm, cache_mb, .. } = *self;
-        SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, dicom_modality: "CT" }
+        SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, scans: self.scans() }
     }
 }
 

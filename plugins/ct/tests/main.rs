@@ -5,3 +5,4 @@
 mod memory;
 mod plugin;
 mod reference;
+mod scans;

@@ -15,7 +15,7 @@ use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, Ref
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::SubVolumeSettings;
 use medcoss_formats::volume_samples::{VolumeSamples, VolumeSettings};
-use medcoss_formats::volume_source::FILE_FORMATS;
+use medcoss_formats::volume_source::{FILE_FORMATS, ScanRules};
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
@@ -61,6 +61,9 @@ pub struct Options {
     /// Whether each sample's intensities are clipped and standardised to mean 0 and variance 1. Switch it off for scans that are
     /// standardised already. Prepared files are taken as they are.
     pub standardise: bool,
+    /// Whether derived DICOM images, such as reformats and projections (Image Type DERIVED with MPR, MIP or REFORMATTED),
+    /// are scans as well.
+    pub reformats: bool,
     /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
     /// Memory in MiB for a cache of decoded scans, 4 bytes a voxel. Where all scans fit, each is decoded once. Otherwise only the
@@ -79,6 +82,7 @@ impl Default for Options {
             drop_ends_ratio: 0.1,
             percentiles: [0.2, 99.8],
             standardise: true,
+            reformats: false,
             flip: true,
             cache_mb: 512,
         }
@@ -108,6 +112,11 @@ impl Options {
         Ok(transform)
     }
 
+    /// Which DICOM files are scans.
+    fn scans(&self) -> ScanRules {
+        ScanRules { reformats: self.reformats, ..ScanRules::MR }
+    }
+
     /// How scans become samples.
     fn samples(&self) -> VolumeSettings {
         let Self { size, percentiles, cache_mb, .. } = *self;
@@ -116,13 +125,13 @@ impl Options {
             Preparation::Reference => ReferenceSteps::Mri { percentiles },
             Preparation::Prepared => ReferenceSteps::Prepared,
         };
-        VolumeSettings::Reference(ReferenceSettings { size, steps, cache_mb, dicom_modality: "MR" })
+        VolumeSettings::Reference(ReferenceSettings { size, steps, cache_mb, scans: self.scans() })
     }
 
     /// How scans are cut into sub-volumes.
     fn sub_volumes(&self) -> SubVolumeSettings {
         let Self { size, stride, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
-        SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, dicom_modality: "MR" }
+        SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, scans: self.scans() }
     }
 }
 

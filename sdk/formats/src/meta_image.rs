@@ -98,7 +98,7 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
     };
     let ahead = stated.offset;
     let volume = StoredVolume::check(path, stated, Content { bytes, compressed })?;
-    Ok(StoredFile { volume, voxels, source, ahead, gzip_offset: None, stored_order: STORED_ORDER })
+    Ok(StoredFile { volume, voxels, source, ahead, gzip_offset: None, stored_order: STORED_ORDER, outside: 0.0 })
 }
 
 /// The file with the voxels that a header names; `None` if they are in the header's own file.

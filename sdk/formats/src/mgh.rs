@@ -81,7 +81,15 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
     let volume = StoredVolume::check(path, stated, content)?;
     let gzip_offset = content.compressed.then_some(offset);
     // The source is behind the header.
-    Ok(StoredFile { volume, voxels: path.to_owned(), source, ahead: 0, gzip_offset, stored_order: STORED_ORDER })
+    Ok(StoredFile {
+        volume,
+        voxels: path.to_owned(),
+        source,
+        ahead: 0,
+        gzip_offset,
+        stored_order: STORED_ORDER,
+        outside: 0.0,
+    })
 }
 
 /// Numbers of a header, by byte offset, which is a constant of the layout.

@@ -52,12 +52,12 @@ pub fn read_header(path: &Path) -> Result<StoredVolume, Error> {
     open(path).map(|opened| opened.volume)
 }
 
-/// Reads the volume of a file.
+/// Reads the volume of a file. Voxels that are infinite or NaN become `outside`: such files have no values around the scan.
 ///
 /// # Errors
 /// Those of [`read_header`], a volume above [`MAX_VOXELS`], damaged or missing voxels, a volume without a finite voxel.
-pub fn read_volume(path: &Path) -> Result<Decoded, Error> {
-    open(path)?.read(path)
+pub fn read_volume(path: &Path, outside: f32) -> Result<Decoded, Error> {
+    open(path)?.with_outside(outside).read(path)
 }
 
 /// Reads some slices of a file's volume: a part of [`read_volume`] along the depth. Of a compressed file the first call
@@ -70,8 +70,9 @@ pub fn read_slab(
     size: [usize; 3],
     slices: Range<usize>,
     gzip_index: &GzipIndex,
+    outside: f32,
 ) -> Result<Decoded, Error> {
-    open(path)?.read_slab(path, size, slices, gzip_index)
+    open(path)?.with_outside(outside).read_slab(path, size, slices, gzip_index)
 }
 
 /// Opens a file and checks its header. Either file of a pair may be named.
@@ -120,5 +121,5 @@ pub(crate) fn open(named: &Path) -> Result<StoredFile<'static>, Error> {
     let content = Content { bytes: file_bytes, compressed: source.is_compressed() };
     let volume = StoredVolume::check(path, stated, content)?;
     let gzip_offset = content.compressed.then_some(offset);
-    Ok(StoredFile { volume, voxels, source, ahead, gzip_offset, stored_order: STORED_ORDER })
+    Ok(StoredFile { volume, voxels, source, ahead, gzip_offset, stored_order: STORED_ORDER, outside: 0.0 })
 }

@@ -79,7 +79,7 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
     let content = Content { bytes: content_bytes, compressed: source.is_compressed() };
     let volume = StoredVolume::check(path, stated, content)?;
     // The source is behind the header.
-    Ok(StoredFile { volume, voxels: path.to_owned(), source, ahead: 0, gzip_offset: None, stored_order })
+    Ok(StoredFile { volume, voxels: path.to_owned(), source, ahead: 0, gzip_offset: None, stored_order, outside: 0.0 })
 }
 
 /// Number of axes of an array, by its header alone; `None` where the header cannot be read.

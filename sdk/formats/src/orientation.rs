@@ -110,8 +110,8 @@ pub(crate) fn place(voxels: &mut [f32], start: usize, step: isize, values: impl 
     }
 }
 
-/// Replaces infinite and NaN voxels by 0; returns their number.
-pub(crate) fn replace_not_finite(voxels: &mut [f32]) -> usize {
+/// Replaces infinite and NaN voxels by the value outside of the scan; returns their number.
+pub(crate) fn replace_not_finite(voxels: &mut [f32], outside: f32) -> usize {
     let mut n_replaced = 0;
     // They are rare: a block without any is only read.
     for block in voxels.chunks_mut(1024) {
@@ -119,7 +119,7 @@ pub(crate) fn replace_not_finite(voxels: &mut [f32]) -> usize {
             continue;
         }
         for voxel in block.iter_mut().filter(|voxel| !voxel.is_finite()) {
-            *voxel = 0.0;
+            *voxel = outside;
             n_replaced += 1;
         }
     }
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn infinite_and_nan_voxels_become_zero_and_are_counted() {
+    fn infinite_and_nan_voxels_get_the_value_outside_and_are_counted() {
         let mut voxels: Vec<f32> = (0..3000).map(|value| value as f32).collect();
         let whole = voxels.clone();
-        assert_eq!((replace_not_finite(&mut voxels), &voxels), (0, &whole));
+        assert_eq!((replace_not_finite(&mut voxels, -7.0), &voxels), (0, &whole));
         (voxels[0], voxels[1023], voxels[2999]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
-        assert_eq!(replace_not_finite(&mut voxels), 3);
-        assert_eq!([voxels[0], voxels[1], voxels[1023], voxels[2999]], [0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(replace_not_finite(&mut voxels, -7.0), 3);
+        assert_eq!([voxels[0], voxels[1], voxels[1023], voxels[2999]], [-7.0, 1.0, -7.0, -7.0]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::voxel_stream::VoxelStream;
 pub struct Decoded {
     /// The volume.
     pub volume: Volume,
-    /// Number of voxels that were infinite or NaN; they became 0.
+    /// Number of voxels that were infinite or NaN; they became the value outside of the scan.
     pub n_replaced: usize,
 }
 
@@ -50,12 +50,19 @@ pub(crate) struct StoredFile<'a> {
     pub gzip_offset: Option<u64>,
     /// The axes that are depth, rows and columns in stored order.
     pub stored_order: [usize; 3],
+    /// Value that infinite and NaN voxels get.
+    pub outside: f32,
 }
 
 impl StoredFile<'_> {
     /// The file in stored order: its axes `(i, j, k)` become `[k, i, j]`, and its orientation is ignored.
     pub(crate) fn in_stored_order(self) -> Self {
         Self { volume: self.volume.in_order(self.stored_order), ..self }
+    }
+
+    /// The file with the value that infinite and NaN voxels get: such files have no values around the scan.
+    pub(crate) fn with_outside(self, outside: f32) -> Self {
+        Self { outside, ..self }
     }
 
     /// Whether some slices cost as much as all of them: the file is not stored slice by slice, or it is compressed and
@@ -113,10 +120,11 @@ impl StoredFile<'_> {
         let Some(ahead) = self.gzip_offset.filter(|_| n_bytes >= 2 * gzip_stream::DISTANCE) else {
             return self.slices(path, slices);
         };
-        let Self { volume, voxels, stored_order, .. } = self;
+        let Self { volume, voxels, stored_order, outside, .. } = self;
         let read = |stream: &mut GzipStream| {
             let (voxels, source) = (voxels.clone(), VoxelStream::Indexed(stream));
-            StoredFile { volume, voxels, source, ahead, gzip_offset: Some(ahead), stored_order }.slices(path, slices)
+            StoredFile { volume, voxels, source, ahead, gzip_offset: Some(ahead), stored_order, outside }
+                .slices(path, slices)
         };
         gzip_index.known.stream(&voxels, gzip_index.limit_bytes, read).map_err(|error| explain(&voxels, &error))?
     }
@@ -128,7 +136,7 @@ impl StoredFile<'_> {
         })?;
         let n_slices = slices.len();
         let mut voxels = read_slices(&self.voxels, &self.volume, &mut self.source, slices)?;
-        let n_replaced = replace_not_finite(&mut voxels);
+        let n_replaced = replace_not_finite(&mut voxels, self.outside);
         let [_, rows, columns] = self.volume.size;
         let volume = Volume::new([n_slices, rows, columns], self.volume.spacing_mm, voxels)?;
         Ok(Decoded { volume, n_replaced })

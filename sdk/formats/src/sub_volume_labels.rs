@@ -43,7 +43,7 @@ impl SubVolumes {
         let (scan, first) = self.windows[index];
         let scan = &self.scans[scan];
         let info = scan.info.as_ref().map_err(Error::clone)?;
-        let source = VolumeSource::of_file(mask);
+        let source = VolumeSource::of_file(mask, 0.0);
         check_alike(&mask.id, &source.info()?, scan.source.id(), info)?;
         let samplings = self.settings.samplings(info, first)?;
         let slices = samplings[0].nearest(info.size[0]);

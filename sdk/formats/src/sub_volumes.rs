@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use medcoss_sdk::volume::{Sampling, SubVolume, Volume};
 use medcoss_sdk::{Account, Error, Fingerprint, code, log};
 
+use crate::dicom::stack;
 use crate::nifti::MAX_VOXELS;
 use crate::volume_cache::VolumeCache;
-use crate::volume_source::{Decoded, FoundVolumes, GzipIndex, VolumeInfo, VolumeSource, find_volumes};
+use crate::volume_source::{Decoded, FoundVolumes, GzipIndex, ScanRules, VolumeInfo, VolumeSource, find_volumes};
 
 /// Largest number of slices of a volume after resampling; a spacing that makes more is a mistake in the file or the
 /// settings.
@@ -50,8 +51,8 @@ pub struct SubVolumeSettings {
     /// Memory for decoded volumes, in MiB. Where they do not fit, it is for the indices of compressed files, and at
     /// least 64.
     pub cache_mb: usize,
-    /// Modality (0008,0060) that DICOM files in folders must state to be used: `CT`, `MR`.
-    pub dicom_modality: &'static str,
+    /// Which DICOM files are scans of the modality, and what is outside of a scan.
+    pub scans: ScanRules,
 }
 
 impl SubVolumeSettings {
@@ -123,6 +124,32 @@ impl SubVolumeSettings {
         Ok(n.max(1))
     }
 
+    /// Reports the scans that are padded or cropped to the size of a sample.
+    fn report(&self, scans: &[&VolumeInfo], account: &mut Account) {
+        let [depth, rows, columns] = self.size;
+        let count = |is: &dyn Fn(&VolumeInfo) -> bool| scans.iter().filter(|info| is(info)).count();
+        let all = scans.len();
+        let is_short = |info: &VolumeInfo| self.n_slices(info).is_ok_and(|n| n < depth);
+        let sliced = format!("scans have fewer slices than size[0] ({depth}) and are padded");
+        account.notice(count(&is_short), all, sliced);
+        // Without a spacing, planes are stretched and keep all that they have.
+        let Some([_, down, across]) = self.spacing_mm else { return };
+        let plane = |info: &VolumeInfo| {
+            let side = |axis: usize, target: f32| {
+                (info.size[axis] as f64 * f64::from(info.spacing_mm[axis]) / f64::from(target)).round() as usize
+            };
+            [side(1, down), side(2, across)]
+        };
+        let wide = format!(
+            "scans have more than size[1] x size[2] ({rows} x {columns}) rows or columns at spacing_mm and lose the rest"
+        );
+        account.notice(count(&|info| plane(info)[0] > rows || plane(info)[1] > columns), all, wide);
+        let small = format!(
+            "scans have fewer than size[1] x size[2] ({rows} x {columns}) rows or columns at spacing_mm and are padded"
+        );
+        account.notice(count(&|info| plane(info)[0] < rows || plane(info)[1] < columns), all, small);
+    }
+
     /// Sampling positions of the sub-volume that begins with slice `first`. A scan without enough slices is centred.
     pub(crate) fn samplings(&self, info: &VolumeInfo, first: usize) -> Result<[Sampling; 3], Error> {
         let [depth, rows, columns] = self.size;
@@ -162,6 +189,8 @@ pub(crate) struct Scan {
     has_cheap_slices: bool,
     /// Index of its file, used if it is compressed.
     gzip_index: GzipIndex,
+    /// Value of voxels that are infinite or NaN.
+    outside: f32,
     replacement_reported: AtomicBool,
 }
 
@@ -175,7 +204,7 @@ impl SubVolumes {
         let mut scans = Vec::new();
         let mut windows = Vec::new();
         let mut errors = Vec::new();
-        let FoundVolumes { sources, account } = find_volumes(base, entries, settings.dicom_modality)?;
+        let FoundVolumes { sources, mut account } = find_volumes(base, entries, &settings.scans)?;
         // `cache_mb` is limited, so that the shift does not overflow.
         let index_bytes = MIN_INDEX_BYTES.max(settings.cache_mb << 20) / sources.len().max(1);
         let mut n_voxels = 0;
@@ -206,6 +235,7 @@ impl SubVolumes {
                 info,
                 has_cheap_slices,
                 gzip_index,
+                outside: settings.scans.outside,
                 replacement_reported: AtomicBool::new(false),
             });
         }
@@ -217,6 +247,8 @@ impl SubVolumes {
             log::warn(&format!("{n_bad} of {} volumes cannot be read; the first: {first}", scans.len()));
         }
         tell_notes(scans.iter().filter_map(|scan| Some((scan.source.id(), scan.info.as_ref().ok()?))));
+        let infos: Vec<&VolumeInfo> = scans.iter().filter_map(|scan| scan.info.as_ref().ok()).collect();
+        settings.report(&infos, &mut account);
         let (cache_holds_all, cache) = (settings.fits(n_voxels), VolumeCache::new(settings.cache_mb << 20));
         Ok(Self { settings, scans, windows, cache_holds_all, cache, account })
     }
@@ -297,7 +329,8 @@ impl Scan {
         }
         if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
             let (id, n, all) = (self.source.id(), decoded.n_replaced, volume.voxels().len());
-            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become 0"));
+            let outside = self.outside;
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become {outside}"));
         }
         Ok(volume)
     }
@@ -311,7 +344,8 @@ impl Scan {
 pub(crate) fn tell_notes<'a>(volumes: impl Iterator<Item = (&'a str, &'a VolumeInfo)>) {
     let mut noted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (id, info) in volumes {
-        for note in &info.notes {
+        // The account counts the files that are not used.
+        for note in info.notes.iter().filter(|note| **note != stack::SEVERAL) {
             noted.entry(note).or_default().push(id);
         }
     }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Verdict, find_files_by_content};
 
+use crate::dicom::find_series::find_series;
+pub use crate::dicom::scan_rules::{MissingRescale, ScanRules};
 use crate::dicom::series::Series;
 use crate::dicom::{self, Candidate, stack};
 use crate::nifti;
@@ -34,9 +36,19 @@ pub const FILE_FORMATS: &[&str] = &[
 #[derive(Debug, Clone)]
 pub enum VolumeSource {
     /// A NIfTI file, or the header of a pair.
-    Nifti(FoundFile),
+    Nifti {
+        /// The file.
+        file: FoundFile,
+        /// Value of its voxels that are infinite or NaN.
+        outside: f32,
+    },
     /// A file of another format, or a header and its voxels.
-    File(VolumeFile),
+    File {
+        /// The file.
+        file: VolumeFile,
+        /// Value of its voxels that are infinite or NaN.
+        outside: f32,
+    },
     /// A DICOM series.
     Dicom(Series),
 }
@@ -102,12 +114,12 @@ pub struct FoundVolumes {
 }
 
 /// Finds the volumes of the entries, in the order of their ids. An entry that is itself a file is used whatever its
-/// name. DICOM files in folders are left out if they are of another modality than `modality`, in colour, or without an
-/// image.
+/// name. DICOM files in folders are left out if they are of another modality than that of `rules`, in colour, without an
+/// image, or no scan: localisers, screen captures, pages with doses, reformats.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`]; all files are left out.
-pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<FoundVolumes, Error> {
+pub fn find_volumes(base: &Path, entries: &[PathBuf], rules: &ScanRules) -> Result<FoundVolumes, Error> {
     let detached = DetachedFiles::default();
     let verdict = |path: &Path, name: &str| match dicom_or_other(path, name) {
         _ if nifti::has_known_extension(name) => Verdict::Used,
@@ -118,14 +130,15 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<
     let (arrays, files) = arrays(files);
     let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
-    let series = Series::find(dicoms, Some(modality), |file| named.contains(&file.path), &mut account);
+    let series = find_series(dicoms, rules, |file| named.contains(&file.path), &mut account);
     let niftis = nifti::without_voxels_of_pairs(niftis);
-    let mut sources: Vec<_> = niftis.into_iter().map(VolumeSource::Nifti).collect();
-    sources.extend(arrays.into_iter().map(VolumeSource::File));
+    let outside = rules.outside;
+    let mut sources: Vec<_> = niftis.into_iter().map(|file| VolumeSource::Nifti { file, outside }).collect();
+    sources.extend(arrays.into_iter().map(|file| VolumeSource::File { file, outside }));
     sources.extend(series.into_iter().map(VolumeSource::Dicom));
     if sources.is_empty() {
-        let left = account.summary();
-        return Err(Error::unreadable(format!("no DICOM files of modality {modality} among the data, but {left}")));
+        let (modality, left) = (rules.modality, account.summary());
+        return Err(Error::unreadable(format!("no scan of modality {modality} among the data; left out: {left}")));
     }
     sources.sort_by(|a, b| a.id().cmp(b.id()));
     Ok(FoundVolumes { sources, account })
@@ -156,37 +169,39 @@ fn is_nifti(file: &FoundFile) -> bool {
 }
 
 impl VolumeSource {
-    /// A volume that is one file, or a header and its voxels: by the extension, else NIfTI.
-    pub(crate) fn of_file(file: &FoundFile) -> Self {
+    /// A volume that is one file, or a header and its voxels: by the extension, else NIfTI. Voxels that are infinite or NaN become
+    /// `outside`.
+    pub(crate) fn of_file(file: &FoundFile, outside: f32) -> Self {
         match VolumeFile::of(file) {
-            Some(file) => Self::File(file),
-            None => Self::Nifti(file.clone()),
+            Some(file) => Self::File { file, outside },
+            None => Self::Nifti { file: file.clone(), outside },
         }
     }
 
-    /// Id of the volume: the entry and the path below it, with the end of the UID for a series.
+    /// Id of the volume: the entry and the path below it, with the end of the UID for a series, and what tells several
+    /// scans of one file or UID apart.
     pub fn id(&self) -> &str {
         match self {
-            Self::Nifti(file) => &file.id,
-            Self::File(file) => &file.header().id,
+            Self::Nifti { file, .. } => &file.id,
+            Self::File { file, .. } => &file.header().id,
             Self::Dicom(series) => series.id(),
         }
     }
 
-    /// The files that it is read from.
-    pub fn files(&self) -> impl Iterator<Item = &FoundFile> {
+    /// Ids of the files that it is read from.
+    pub fn file_ids(&self) -> Vec<&str> {
         match self {
-            Self::Nifti(file) => std::slice::from_ref(file).iter(),
-            Self::File(file) => file.files().iter(),
-            Self::Dicom(series) => series.files().iter(),
+            Self::Nifti { file, .. } => vec![&file.id],
+            Self::File { file, .. } => file.files().iter().map(|file| file.id.as_str()).collect(),
+            Self::Dicom(series) => series.used_files(),
         }
     }
 
     /// Index of the entry of the data that the volume was found in.
     pub fn entry(&self) -> u32 {
         match self {
-            Self::Nifti(file) => file.entry,
-            Self::File(file) => file.header().entry,
+            Self::Nifti { file, .. } => file.entry,
+            Self::File { file, .. } => file.header().entry,
             Self::Dicom(series) => series.entry(),
         }
     }
@@ -194,13 +209,13 @@ impl VolumeSource {
     /// Adds the identity of the files to a fingerprint.
     pub fn add_to(&self, fingerprint: &mut Fingerprint) {
         match self {
-            Self::Nifti(file) => {
+            Self::Nifti { file, .. } => {
                 fingerprint.add_file(file);
                 if let Some(other) = nifti::other_of_pair(file) {
                     fingerprint.add_file(&other);
                 }
             }
-            Self::File(file) => file.files().iter().for_each(|file| fingerprint.add_file(file)),
+            Self::File { file, .. } => file.files().iter().for_each(|file| fingerprint.add_file(file)),
             Self::Dicom(series) => series.add_to(fingerprint),
         }
     }
@@ -211,8 +226,8 @@ impl VolumeSource {
     /// A file that is gone, or that was written since.
     pub fn check_unchanged(&self) -> Result<(), Error> {
         match self {
-            Self::Nifti(file) => file.check_unchanged(),
-            Self::File(file) => file.files().iter().try_for_each(FoundFile::check_unchanged),
+            Self::Nifti { file, .. } => file.check_unchanged(),
+            Self::File { file, .. } => file.files().iter().try_for_each(FoundFile::check_unchanged),
             Self::Dicom(series) => series.check_unchanged(),
         }
     }
@@ -223,7 +238,7 @@ impl VolumeSource {
     /// Files that are missing, damaged, or of an unsupported kind.
     pub fn info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(_) | Self::File(_) => self.opened(|opened, _| Ok(opened.volume.into())),
+            Self::Nifti { .. } | Self::File { .. } => self.opened(|opened, _| Ok(opened.volume.into())),
             Self::Dicom(series) => {
                 let info = series.info()?;
                 Ok(VolumeInfo { size: info.size, spacing_mm: info.spacing_mm, is_integer: None, notes: info.notes })
@@ -237,7 +252,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`], damaged voxels.
     pub fn read(&self) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(_) | Self::File(_) => self.opened(StoredFile::read),
+            Self::Nifti { .. } | Self::File { .. } => self.opened(StoredFile::read),
             Self::Dicom(series) => series.read().map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
         }
     }
@@ -249,7 +264,9 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`].
     pub fn stored_info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(_) | Self::File(_) => self.opened(|opened, _| Ok(opened.in_stored_order().volume.into())),
+            Self::Nifti { .. } | Self::File { .. } => {
+                self.opened(|opened, _| Ok(opened.in_stored_order().volume.into()))
+            }
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).info(),
         }
     }
@@ -260,7 +277,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::read`].
     pub fn read_stored(&self) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(_) | Self::File(_) => self.opened(|opened, path| opened.in_stored_order().read(path)),
+            Self::Nifti { .. } | Self::File { .. } => self.opened(|opened, path| opened.in_stored_order().read(path)),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).read(),
         }
     }
@@ -272,7 +289,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::read`], a volume that is no longer of this size.
     pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>, gzip_index: &GzipIndex) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(_) | Self::File(_) => {
+            Self::Nifti { .. } | Self::File { .. } => {
                 self.opened(|opened, path| opened.read_slab(path, size, slices, gzip_index))
             }
             Self::Dicom(series) => series.read_slab(slices).map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
@@ -282,8 +299,8 @@ impl VolumeSource {
     /// Opens the file of an array, and passes it on with its path.
     fn opened<T>(&self, read: impl FnOnce(StoredFile<'static>, &Path) -> Result<T, Error>) -> Result<T, Error> {
         match self {
-            Self::Nifti(file) => read(nifti::open(&file.path)?, &file.path),
-            Self::File(file) => read(file.open()?, &file.header().path),
+            Self::Nifti { file, outside } => read(nifti::open(&file.path)?.with_outside(*outside), &file.path),
+            Self::File { file, outside } => read(file.open()?.with_outside(*outside), &file.header().path),
             Self::Dicom(series) => Err(Error::bad_request(format!("{} is a DICOM series", series.id()))),
         }
     }
@@ -291,7 +308,9 @@ impl VolumeSource {
     /// Whether some slices cost as much as all of them.
     pub fn needs_whole_file(&self) -> bool {
         match self {
-            Self::Nifti(_) | Self::File(_) => self.opened(|opened, _| Ok(opened.needs_whole_file())).unwrap_or(false),
+            Self::Nifti { .. } | Self::File { .. } => {
+                self.opened(|opened, _| Ok(opened.needs_whole_file())).unwrap_or(false)
+            }
             Self::Dicom(series) => series.needs_whole_file(),
         }
     }

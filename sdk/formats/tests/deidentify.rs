@@ -11,7 +11,7 @@ use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::dicom::slide::DicomSlide;
 use medcoss_formats::dicom::{read_image, read_values};
 use medcoss_formats::image_file;
-use medcoss_formats::volume_source::{VolumeSource, find_volumes};
+use medcoss_formats::volume_source::{ScanRules, VolumeSource, find_volumes};
 use medcoss_sdk::image::Region;
 use medcoss_sdk::{Error, FoundFile, code, find_files};
 use medcoss_test_support::data;
@@ -191,7 +191,7 @@ fn volumes(folder: &Path) -> Vec<([usize; 3], [f32; 3], Vec<f32>)> {
         (volume.size(), volume.spacing_mm(), volume.voxels().to_vec())
     };
     let mut found: Vec<_> =
-        find_volumes(folder, &[PathBuf::from(".")], "CT").unwrap().sources.iter().map(read).collect();
+        find_volumes(folder, &[PathBuf::from(".")], &ScanRules::CT).unwrap().sources.iter().map(read).collect();
     found.sort_by(|a, b| a.2.partial_cmp(&b.2).unwrap());
     found
 }

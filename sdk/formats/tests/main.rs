@@ -9,6 +9,10 @@ mod dicom_conformance;
 #[cfg(feature = "dicom")]
 mod dicom_file;
 #[cfg(feature = "volume")]
+mod dicom_frames_of_scans;
+#[cfg(feature = "volume")]
+mod dicom_scans;
+#[cfg(feature = "volume")]
 mod dicom_series;
 #[cfg(feature = "slide")]
 mod dicom_slide;

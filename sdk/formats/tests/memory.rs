@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
-use medcoss_formats::dicom::series::Series;
+use medcoss_formats::dicom::find_series::find_series;
+use medcoss_formats::dicom::scan_rules::ScanRules;
 use medcoss_formats::dicom::{read_image as read_dicom, slide::is_slide};
 use medcoss_formats::image_file::read_image;
 use medcoss_formats::label_image::read_labels;
@@ -182,7 +183,7 @@ const FRAGMENTS: [u8; 12] = [0xe0, 0x7f, 0x10, 0, b'O', b'B', 0, 0, 0xff, 0xff, 
 const EMPTY_ITEM: [u8; 8] = [0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0];
 
 fn read_series(path: &Path) -> Result<usize, Error> {
-    let series = Series::find(vec![found(path)], Some("CT"), |_| true, &mut Account::default());
+    let series = find_series(vec![found(path)], &ScanRules::CT, |_| true, &mut Account::default());
     series[0].read().map(|(volume, _)| volume.voxels().len())
 }
 
@@ -383,10 +384,10 @@ fn compressed_volumes_with_gigabytes_around_the_voxels() {
         folder.put("a.nii.gz", &encoder.finish().unwrap())
     };
     let path = write(&header, 64);
-    bounded("NIfTI of 64 voxels", || read_volume(&path)).unwrap();
+    bounded("NIfTI of 64 voxels", || read_volume(&path, 0.0)).unwrap();
     let path = write(&header, 4 * GIB);
     refused("NIfTI with 4 GiB behind its voxels, compressed", "more than 256 MiB behind its last voxel", || {
-        read_volume(&path)
+        read_volume(&path, 0.0)
     });
     // Slices after the requested ones do not count as bytes after the voxels: here 511 MiB.
     for axis in 1..4 {
@@ -394,15 +395,15 @@ fn compressed_volumes_with_gigabytes_around_the_voxels() {
     }
     let path = write(&header, GIB / 2);
     let first = bounded("one slice of a NIfTI of 512 MiB, compressed", || {
-        read_slab(&path, [512, 1024, 1024], 0..1, &GzipIndex::new(1 << 20))
+        read_slab(&path, [512, 1024, 1024], 0..1, &GzipIndex::new(1 << 20), 0.0)
     });
     first.unwrap();
     let path = write(&header, GIB / 4);
     refused("NIfTI of 512 MiB that ends half way, compressed", "ends before its last voxel", || {
-        read_slab(&path, [512, 1024, 1024], 0..1, &GzipIndex::new(1 << 20))
+        read_slab(&path, [512, 1024, 1024], 0..1, &GzipIndex::new(1 << 20), 0.0)
     });
     header[40..48].copy_from_slice(&[3, 0, 4, 0, 4, 0, 4, 0]);
     header[108..112].copy_from_slice(&(4.0_f32 * GIB as f32).to_le_bytes());
     let path = write(&header, 4 * GIB + 64);
-    refused("NIfTI with an extension of 4 GiB, compressed", "4096 MiB before its voxels", || read_volume(&path));
+    refused("NIfTI with an extension of 4 GiB, compressed", "4096 MiB before its voxels", || read_volume(&path, 0.0));
 }

@@ -6,6 +6,7 @@ use medcoss_formats::dicom::write::Modality;
 use medcoss_formats::dicom_series_write::DicomSeries;
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
 use medcoss_formats::reference_preparation::{ReferenceSettings, ReferenceSteps, ReferenceVolumes};
+use medcoss_formats::volume_source::ScanRules;
 use medcoss_sdk::Error;
 use medcoss_sdk::volume::Volume;
 use medcoss_test_support::GoldenArrays;
@@ -18,7 +19,7 @@ fn golden() -> GoldenArrays {
 }
 
 fn open(folder: &Path, file: &str, size: [usize; 3], steps: ReferenceSteps) -> Result<ReferenceVolumes, Error> {
-    let settings = ReferenceSettings { size, steps, cache_mb: 64, dicom_modality: "CT" };
+    let settings = ReferenceSettings { size, steps, cache_mb: 64, scans: ScanRules::CT };
     ReferenceVolumes::open(folder, &[file.into()], settings)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
 use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
+use medcoss_formats::volume_source::ScanRules;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, find_files};
@@ -15,7 +16,7 @@ const SETTINGS: SubVolumeSettings = SubVolumeSettings {
     spacing_mm: None,
     drop_ends_ratio: 0.0,
     cache_mb: 64,
-    dicom_modality: "CT",
+    scans: ScanRules::CT,
 };
 const SIZE: [usize; 3] = [19, 27, 31];
 const SPACING: [f32; 3] = [2.0, 1.5, 0.75];

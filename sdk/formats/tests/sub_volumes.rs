@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
 use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
+use medcoss_formats::volume_source::ScanRules;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, code};
 
@@ -13,7 +14,7 @@ const SETTINGS: SubVolumeSettings = SubVolumeSettings {
     spacing_mm: None,
     drop_ends_ratio: 0.0,
     cache_mb: 64,
-    dicom_modality: "CT",
+    scans: ScanRules::CT,
 };
 const UPRIGHT: Placement = Placement::Sform([[-1.5, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 2.0]]);
 

@@ -67,7 +67,7 @@ fn every_volume_file_is_read_or_refused() {
         return;
     }
     let folder = data("conformance/nifti");
-    sweep(&folder, |path| read_volume(path).map(drop), 28);
+    sweep(&folder, |path| read_volume(path, 0.0).map(drop), 28);
 }
 
 #[test]

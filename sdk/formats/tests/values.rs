@@ -53,7 +53,7 @@ fn summary(array: &[f32]) -> Vec<f64> {
 fn volumes_have_the_values_that_nibabel_gives() {
     let mut n = 0;
     for row in rows(include_str!("values/nifti.tsv")) {
-        let volume = read_volume(&data(row.file)).unwrap_or_else(|error| panic!("{error}")).volume;
+        let volume = read_volume(&data(row.file), 0.0).unwrap_or_else(|error| panic!("{error}")).volume;
         assert_eq!(volume.size().to_vec(), row.size, "{}", row.file);
         let found = summary(volume.voxels());
         for (at, (&found, &expected)) in found.iter().zip(&row.values).enumerate() {

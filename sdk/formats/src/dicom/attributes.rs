@@ -40,24 +40,48 @@ pub(crate) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }
 
-/// All numbers of an element.
+/// All text values of an element, without padding spaces; empty ones stay, because values are known by their places.
+pub(crate) fn texts(object: &InMemDicomObject, tag: Tag) -> Vec<String> {
+    let Some(value) = value(object, tag) else { return Vec::new() };
+    let value = value.to_multi_str();
+    let each = value.iter().flat_map(|value| value.split('\\'));
+    each.map(|value| value.trim_matches(['\0', ' ']).to_owned()).collect()
+}
+
+/// All numbers of an element. A comma in a number is read as a decimal point.
 pub(crate) fn numbers(object: &InMemDicomObject, tag: Tag) -> Option<Vec<f64>> {
     let value = value(object, tag)?;
     let found = match &*value {
-        PrimitiveValue::Str(text) => {
-            PrimitiveValue::Strs(text.split('\\').map(String::from).collect()).to_multi_float64()
-        }
-        value => value.to_multi_float64(),
-    }
-    .ok()?;
+        PrimitiveValue::Str(text) => text.split('\\').map(parsed).collect::<Option<Vec<f64>>>()?,
+        PrimitiveValue::Strs(texts) => texts.iter().map(|text| parsed(text)).collect::<Option<Vec<f64>>>()?,
+        value => value.to_multi_float64().ok()?,
+    };
     (!found.is_empty() && found.iter().all(|number| number.is_finite())).then_some(found)
 }
 
 /// The first number of an element.
 pub(crate) fn number(object: &InMemDicomObject, tag: Tag) -> Option<f64> {
     // One malformed value among several does not prevent reading the first.
-    let first = |value: Cow<'_, PrimitiveValue>| value.to_float64().ok().filter(|number| number.is_finite());
-    numbers(object, tag).and_then(|found| found.first().copied()).or_else(|| value(object, tag).and_then(first))
+    let first = || text(object, tag).as_deref().and_then(parsed).filter(|number| number.is_finite());
+    numbers(object, tag).and_then(|found| found.first().copied()).or_else(first)
+}
+
+/// A decimal string. Writers of some countries put a comma where the standard has a point.
+fn parsed(text: &str) -> Option<f64> {
+    let text = text.trim_matches(['\0', ' ', '\t', '\r', '\n']);
+    text.parse().ok().or_else(|| has_decimal_comma(text).then(|| text.replacen(',', ".", 1).parse().ok())?)
+}
+
+/// Whether a text is a number with a comma in the place of the decimal point.
+fn has_decimal_comma(text: &str) -> bool {
+    let Some((before, after)) = text.split_once(',') else { return false };
+    let is_whole = |text: &str| text.trim_start_matches(['-', '+']).bytes().all(|byte| byte.is_ascii_digit());
+    is_whole(before) && after.starts_with(|letter: char| letter.is_ascii_digit()) && !after.contains([',', '.'])
+}
+
+/// Whether one of these elements has a number with a decimal comma.
+pub(crate) fn have_decimal_comma(object: &InMemDicomObject, tags: &[Tag]) -> bool {
+    tags.iter().any(|&tag| texts(object, tag).iter().any(|text| has_decimal_comma(text)))
 }
 
 /// The numbers of an element that has exactly `N`.
@@ -87,4 +111,47 @@ pub(crate) fn words(object: &InMemDicomObject, tag: Tag, big_endian: bool) -> Op
     // The numbers are signed where Pixel Representation says so; only their bits matter.
     let found = value.to_multi_int::<i64>().ok()?;
     Some(found.into_iter().map(|number| number as u16).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use dicom_core::DataElement;
+    use dicom_dictionary_std::tags;
+
+    use super::*;
+
+    fn object(text: &str) -> InMemDicomObject {
+        InMemDicomObject::from_element_iter([DataElement::new(
+            tags::RESCALE_INTERCEPT,
+            VR::DS,
+            PrimitiveValue::from(text),
+        )])
+    }
+
+    #[test]
+    fn a_comma_in_a_number_is_a_decimal_point() {
+        let cases = [
+            ("-1024,0", Some(-1024.0)),
+            ("0,5 ", Some(0.5)),
+            (",5", Some(0.5)),
+            ("1,5e1", Some(15.0)),
+            ("-1024.0", Some(-1024.0)),
+            ("+3", Some(3.0)),
+            // Neither a number in one notation nor in the other.
+            ("1,024.5", None),
+            ("1,2,3", None),
+            ("1,", None),
+            ("a,5", None),
+            ("NaN", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(number(&object(text), tags::RESCALE_INTERCEPT), expected, "{text}");
+        }
+        let two = object("0,8\\0,7");
+        assert_eq!(numbers(&two, tags::RESCALE_INTERCEPT), Some(vec![0.8, 0.7]));
+        assert!(have_decimal_comma(&two, &[tags::RESCALE_SLOPE, tags::RESCALE_INTERCEPT]));
+        assert!(!have_decimal_comma(&object("0.8\\0.7"), &[tags::RESCALE_INTERCEPT]));
+        assert_eq!(texts(&two, tags::RESCALE_INTERCEPT), ["0,8", "0,7"]);
+    }
 }

@@ -2,12 +2,16 @@
 //!
 //! Directions and positions are DICOM's: millimetres to the patient's left, posterior and superior.
 
+use std::sync::Arc;
+
 use dicom_dictionary_std::tags;
 
 use super::attributes::{exactly, items, number};
 use super::functional_groups::functional_group;
+use super::modality_lut::rescale_problem;
 use super::object::Object;
 use super::pixels::Pixels;
+use super::scan_elements::Marks;
 
 /// One frame of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +30,12 @@ pub(crate) struct Plane {
     pub(crate) number: f64,
     /// Distance between rows, and between columns, in millimetres.
     pub(crate) spacing_mm: Option<[f64; 2]>,
+    /// Elements that tell scans apart.
+    pub(crate) marks: Arc<Marks>,
+    /// What keeps the rescale from giving values with a unit, such as Hounsfield units.
+    pub(crate) rescale_problem: Option<&'static str>,
+    /// First row and column in the frame, where the plane is a tile of a mosaic.
+    pub(crate) tile: Option<[usize; 2]>,
     /// Distance between planes in millimetres, or their thickness where the distance is not stated.
     pub(crate) step_mm: Option<f64>,
 }
@@ -33,10 +43,24 @@ pub(crate) struct Plane {
 impl Plane {
     /// The planes of a file, in the order of its frames.
     pub(crate) fn all(object: &Object, pixels: &Pixels) -> Vec<Self> {
-        (0..pixels.n_frames).map(|frame| Self::of(object, pixels, frame)).collect()
+        let has_groups = !items(&object.header, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).is_empty();
+        let mut planes: Vec<Self> = Vec::with_capacity(pixels.n_frames);
+        for frame in 0..pixels.n_frames {
+            // Frames share what is equal, so that many cost little memory.
+            let before = planes.last().map(|plane| plane.marks.clone());
+            let marks = match before {
+                Some(before) if !has_groups => before,
+                before => {
+                    let marks = Marks::of(&object.header, frame);
+                    before.filter(|before| *before == marks).unwrap_or(marks)
+                }
+            };
+            planes.push(Self::of(object, pixels, frame, marks));
+        }
+        planes
     }
 
-    fn of(object: &Object, pixels: &Pixels, frame: usize) -> Self {
+    fn of(object: &Object, pixels: &Pixels, frame: usize, marks: Arc<Marks>) -> Self {
         let header = &object.header;
         let measures = functional_group(header, frame, tags::PIXEL_MEASURES_SEQUENCE);
         let oriented = functional_group(header, frame, tags::PLANE_ORIENTATION_SEQUENCE);
@@ -63,6 +87,9 @@ impl Plane {
             location: number(header, tags::SLICE_LOCATION).filter(|_| pixels.n_frames == 1),
             number: number(header, tags::INSTANCE_NUMBER).unwrap_or_default(),
             spacing_mm: spacing,
+            marks,
+            rescale_problem: rescale_problem(object, frame),
+            tile: None,
             step_mm: positive(tags::SPACING_BETWEEN_SLICES).or_else(|| positive(tags::SLICE_THICKNESS)),
         }
     }

@@ -32,7 +32,7 @@ use Content::{Items, Numbers, OwnUid, StandardUid, Table, Words};
 pub(super) const MAX_VALUE_BYTES: usize = 4096;
 
 /// Kept elements in the order of their tags. Of the values of Image Type the reader needs those that are listed: a
-/// mosaic is refused, a label is no level of a slide.
+/// mosaic is several slices, a label is no level of a slide.
 pub(super) const KEPT: &[(Tag, Content)] = &[
     (
         tags::IMAGE_TYPE,

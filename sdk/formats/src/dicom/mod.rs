@@ -1,7 +1,7 @@
 //! DICOM: files as images, series as volumes.
 //!
 //! [`read_image`] reads a file for display, and [`read_values`] as the scanner measured it. [`series`] builds volumes
-//! from slices, and [`slide`] reads whole slides by region. The DICOM-rs crates interpret elements; `jpeg-decoder`,
+//! from slices that [`find_series`] puts together, and [`slide`] reads whole slides by region. The DICOM-rs crates interpret elements; `jpeg-decoder`,
 //! `openreadout-codecs` and `rust-j2k` decode pixels, all without C or C++. The modules here take an untrusted file
 //! apart before these crates see it, and decide what is refused.
 //!
@@ -18,24 +18,35 @@ pub(crate) mod deidentify;
 mod display;
 mod elements;
 mod file_meta;
+pub mod find_series;
 mod frames;
 mod functional_groups;
+mod image_kind;
 mod image_plane;
 mod jpeg;
 mod jpeg2000;
 mod jpeg_ls;
 mod kept_elements;
+mod localisers;
 mod modality_lut;
+mod mosaic;
 pub mod multi_frame;
 mod object;
+mod padding;
 mod palette_segments;
 mod pixels;
 pub mod radiograph;
 mod raster;
 mod rle;
+mod scan_elements;
+pub mod scan_rules;
+mod scan_separation;
 mod scanner;
 pub mod series;
+mod series_files;
 mod series_grouping;
+mod series_name;
+mod siemens_csa;
 #[cfg(feature = "slide")]
 pub mod slide;
 mod sop_class;

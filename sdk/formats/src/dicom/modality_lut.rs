@@ -3,7 +3,7 @@
 use dicom_dictionary_std::tags;
 use medcoss_sdk::Error;
 
-use super::attributes::{exactly, items, number, words};
+use super::attributes::{exactly, items, number, text, words};
 use super::decode::number as stored_number;
 use super::functional_groups::functional_group;
 use super::object::Object;
@@ -63,6 +63,35 @@ impl ModalityLut {
         }
     }
 }
+
+/// What keeps the rescale of a frame from giving values in Hounsfield units; `None` where it does. A lookup table has
+/// the unit that its maker meant.
+pub(crate) fn rescale_problem(object: &Object, frame: usize) -> Option<&'static str> {
+    let header = &object.header;
+    if !items(header, tags::MODALITY_LUT_SEQUENCE).is_empty() {
+        return None;
+    }
+    let stated = functional_group(header, frame, tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE);
+    let [slope, intercept] = [tags::RESCALE_SLOPE, tags::RESCALE_INTERCEPT].map(|tag| number(stated, tag));
+    let is_stated = |tag| text(stated, tag).is_some();
+    let unit = text(stated, tags::RESCALE_TYPE);
+    match (slope, intercept) {
+        (Some(0.0), _) => Some("their Rescale Slope (0028,1053) is 0"),
+        (None, _) if is_stated(tags::RESCALE_SLOPE) => Some("their Rescale Slope (0028,1053) is no number"),
+        (_, None) if is_stated(tags::RESCALE_INTERCEPT) => Some("their Rescale Intercept (0028,1052) is no number"),
+        (None, None) => Some("they have neither Rescale Slope (0028,1053) nor Rescale Intercept (0028,1052)"),
+        (None, _) => Some("they have no Rescale Slope (0028,1053)"),
+        (_, None) => Some("they have no Rescale Intercept (0028,1052)"),
+        // Spectral scanners write maps of other quantities with the modality CT.
+        _ if unit.is_some_and(|unit| OTHER_UNITS.contains(&unit.as_str())) => {
+            Some("their Rescale Type (0028,1054) is not HU")
+        }
+        _ => None,
+    }
+}
+
+/// Rescale Types (PS3.3, C.11.1.1.2) of quantities other than the attenuation in Hounsfield units.
+const OTHER_UNITS: &[&str] = &["OD", "MGML", "Z_EFF", "ED", "EDW", "PCT", "%", "1/CM", "MM2", "PPM"];
 
 impl Table {
     /// Reads the lookup table in an item of a sequence.

@@ -89,6 +89,13 @@ impl Object {
         interpret(path, &scanned.elements, syntax.encoding)
     }
 
+    /// The value of a private element of a file, by the creator of its block. `tag` has the element's number within the
+    /// block. `None` where it is absent or cannot be read: private elements are never needed to read a file.
+    pub(crate) fn private_value(path: &Path, creator: &str, tag: Tag) -> Option<Vec<u8>> {
+        let Start { syntax, mut source, span, .. } = Start::read(path).ok()?;
+        scanner::private_value(&mut *source, syntax.encoding, span, creator, tag).ok()?
+    }
+
     /// Opens a file that must hold an acquired image: no mask, no dose, no computed image.
     ///
     /// # Errors

@@ -101,6 +101,43 @@ pub(crate) fn scan(
     }
 }
 
+/// The value of a private element, by the creator of its block; `None` where it is absent, or larger than a MiB.
+///
+/// # Errors
+/// Elements that do not fit into the file.
+pub(crate) fn private_value(
+    source: &mut dyn ByteSource,
+    encoding: Encoding,
+    [start, end]: [u64; 2],
+    creator: &str,
+    Tag(group, element): Tag,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut reader = ElementReader { source, encoding, at: start, end, n_heads: 0 };
+    reader.source.seek(SeekFrom::Start(start))?;
+    let mut block = None;
+    while let Some(head) = reader.head()? {
+        if head.tag.0 > group || PIXELS.contains(&head.tag) {
+            break;
+        }
+        reader.skip_value(&head, 0)?;
+        let names_block = head.tag.0 == group && (0x10..0x100).contains(&head.tag.1);
+        let is_wanted = block.is_some_and(|block: u16| head.tag == Tag(group, block << 8 | element));
+        let Some(length) = head.length.filter(|&length| length <= MAX_VALUE_BYTES && (names_block || is_wanted)) else {
+            continue;
+        };
+        reader.source.seek(SeekFrom::Start(head.value_start))?;
+        let mut value = vec![0; length as usize];
+        reader.source.read_exact(&mut value)?;
+        if is_wanted {
+            return Ok(Some(value));
+        }
+        if value.trim_ascii_end().strip_suffix(b"\0").unwrap_or(value.trim_ascii_end()) == creator.as_bytes() {
+            block = Some(head.tag.1);
+        }
+    }
+    Ok(None)
+}
+
 /// Whether an element that ends at `end` is to be interpreted.
 fn is_kept(head: &Head, end: u64) -> bool {
     let Tag(group, element) = head.tag;

@@ -1,35 +1,37 @@
-//! Grouping of planes into volumes, and the names of the volumes.
-
-use std::collections::BTreeMap;
+//! Grouping of planes: what the planes of one scan have in common, before [`super::scan_separation`] looks at positions.
 
 use medcoss_sdk::FoundFile;
 
 use super::image_plane::Plane;
+use super::series_name::folder;
 use super::stack::Numbered;
 
-/// Number of letters of a Series Instance UID in the series' name: the last ones, which differ most.
-const NAME_LETTERS: usize = 12;
 /// Tolerance of the components of direction vectors: half a degree.
 const SAME_DIRECTION: f64 = 0.01;
+/// Relative tolerance of distances of rows and columns.
+const SAME_SPACING: f64 = 0.01;
 
-/// Properties that the files of a volume share.
+/// Properties that the planes of a scan share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) series: String,
+pub(super) struct Key {
+    pub(super) series: String,
     size: [usize; 2],
     /// Separates files that state no series: by file where it has several frames or no position, else by folder.
     apart: Option<String>,
+    /// Values of the elements that always tell scans apart.
+    values: Vec<Option<Box<str>>>,
 }
 
-/// Planes of one key and direction.
+/// Planes of one key, direction and spacing.
 #[derive(Debug, Default)]
-pub(crate) struct Group {
-    pub(crate) files: Vec<FoundFile>,
-    pub(crate) planes: Vec<Numbered>,
+pub(super) struct Group {
+    pub(super) files: Vec<FoundFile>,
+    pub(super) planes: Vec<Numbered>,
 }
 
 impl Key {
-    pub(crate) fn of(series: &str, plane: &Plane, file: &FoundFile, several: bool) -> Self {
+    /// The key of a plane; `several` says whether its file has others that are frames.
+    pub(super) fn of(series: &str, plane: &Plane, file: &FoundFile, several: bool) -> Self {
         let has_place = plane.position.is_some() && plane.directions.is_some();
         let apart = match series {
             _ if several => Some(file.id.clone()),
@@ -37,23 +39,31 @@ impl Key {
             "" => Some(file.id.clone()),
             _ => None,
         };
-        Self { series: series.to_owned(), size: plane.size, apart }
+        Self { series: series.to_owned(), size: plane.size, apart, values: plane.marks.always() }
+    }
+
+    /// Whether two keys are of one series, whatever the sizes.
+    pub(super) fn is_of_series(&self, other: &Self) -> bool {
+        (&self.series, &self.apart) == (&other.series, &other.apart)
     }
 }
 
-/// The folder part of a file's id; empty without a folder.
-fn folder(id: &str) -> &str {
-    id.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// Adds a plane to the group of its direction, or begins a group.
-pub(crate) fn add(groups: &mut Vec<Group>, file: &FoundFile, plane: Plane) {
-    let alike = |group: &Group| match (group.planes.first().and_then(|(_, first)| first.directions), plane.directions) {
-        (Some(one), Some(other)) => {
-            let parts = one.as_flattened().iter().zip(other.as_flattened());
-            parts.into_iter().all(|(a, b)| (a - b).abs() < SAME_DIRECTION)
-        }
-        (one, other) => one == other,
+/// Adds a plane to the group of its direction and spacing, or begins a group.
+pub(super) fn add(groups: &mut Vec<Group>, file: &FoundFile, plane: Plane) {
+    let near = |one: &[f64], other: &[f64], tolerance: &dyn Fn(f64) -> f64| {
+        one.iter().zip(other).all(|(a, b)| (a - b).abs() < tolerance(*a))
+    };
+    let alike = |group: &Group| {
+        let Some((_, first)) = group.planes.first() else { return false };
+        let same_direction = match (first.directions, plane.directions) {
+            (Some(one), Some(other)) => near(one.as_flattened(), other.as_flattened(), &|_| SAME_DIRECTION),
+            (one, other) => one == other,
+        };
+        let same_spacing = match (first.spacing_mm, plane.spacing_mm) {
+            (Some(one), Some(other)) => near(&one, &other, &|mm| SAME_SPACING * mm),
+            _ => true,
+        };
+        same_direction && same_spacing
     };
     let at = groups.iter().position(alike).unwrap_or_else(|| {
         groups.push(Group::default());
@@ -64,37 +74,4 @@ pub(crate) fn add(groups: &mut Vec<Group>, file: &FoundFile, plane: Plane) {
         files.push(file.clone());
     }
     planes.push((files.len() - 1, plane));
-}
-
-/// The name of a series: its file if there is one, else the folder that holds all files and the end of the UID.
-pub(crate) fn name(series: &str, files: &[FoundFile]) -> String {
-    if let [file] = files {
-        return file.id.clone();
-    }
-    let parts = |file: &FoundFile| folder(&file.id).split('/').map(String::from).collect::<Vec<_>>();
-    let mut folders = files.iter().map(parts);
-    let mut common: Vec<String> = folders.next().unwrap_or_default();
-    for folder in folders {
-        let n_common = common.iter().zip(&folder).take_while(|(a, b)| a == b).count();
-        common.truncate(n_common);
-    }
-    let letters: Vec<char> = series.chars().filter(char::is_ascii_alphanumeric).collect();
-    let end: String = letters[letters.len().saturating_sub(NAME_LETTERS)..].iter().collect();
-    let end = if end.is_empty() { String::from("unnamed") } else { end };
-    match common.join("/").as_str() {
-        "" => format!("series={end}"),
-        folder => format!("{folder}#series={end}"),
-    }
-}
-
-/// Adds numbers to equal names: the same scan in several directions, or UIDs that end alike.
-pub(crate) fn tell_apart<'a>(names: impl Iterator<Item = &'a mut String>) {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for name in names {
-        let n = seen.entry(name.clone()).or_default();
-        *n += 1;
-        if *n > 1 {
-            *name = format!("{name}.{n}");
-        }
-    }
 }

@@ -6,7 +6,7 @@ use super::image_plane::{Plane, dot};
 use crate::orientation::Orientation;
 
 /// Planes nearer than this, in millimetres, have the same position.
-const SAME_PLACE_MM: f64 = 1e-3;
+pub(super) const SAME_PLACE_MM: f64 = 1e-3;
 /// Relative deviation from the usual distance that is not reported.
 const EVEN: f64 = 0.05;
 /// Plausible distances in millimetres.
@@ -16,7 +16,7 @@ pub(crate) const NO_ORIENTATION: &str =
     "does not state its orientation; its slices are assumed to be axial, seen from below";
 const NO_POSITION: &str = "does not state where its slices lie; they are taken in the order of their numbers";
 const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
-const SEVERAL: &str = "has several slices at the same place; the first of each, by number, is used";
+pub(crate) const SEVERAL: &str = "has several slices at the same place; the first of each, by number, is used";
 const GAPS: &str = "lacks slices; the others are treated as contiguous";
 const UNEVEN: &str = "has slices at uneven distances; the usual distance is assumed for all";
 const SHIFTED: &str = "has slices that are shifted against each other, as by a tilted gantry; this is not corrected";
@@ -24,11 +24,22 @@ const SHIFTED: &str = "has slices that are shifted against each other, as by a t
 /// A plane and the number of its file.
 pub(crate) type Numbered = (usize, Plane);
 
+/// Pixels of a plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PlaneSource {
+    /// Number of the file.
+    pub(crate) file: usize,
+    /// Index of the frame in the file.
+    pub(crate) frame: usize,
+    /// First row and column of the plane in the frame of a mosaic; `None` where the plane is the frame.
+    pub(crate) tile: Option<[usize; 2]>,
+}
+
 /// Planes in order, with the axes of a stored array: columns, rows, planes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stack {
-    /// File and frame of each plane.
-    pub(crate) planes: Vec<(usize, usize)>,
+    /// File, frame and tile of each plane.
+    pub(crate) planes: Vec<PlaneSource>,
     /// Columns, rows, planes.
     pub(crate) file_size: [usize; 3],
     pub(crate) orientation: Orientation,
@@ -39,7 +50,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Orders planes of the same size and direction; `None` without planes.
+    /// Orders planes of the same size and direction, of which no two have one position; `None` without planes.
     pub(crate) fn of(mut planes: Vec<Numbered>) -> Option<Self> {
         let mut notes = Vec::new();
         let first = planes.first()?.1.clone();
@@ -55,7 +66,6 @@ impl Stack {
         if planes.iter().all(|(_, plane)| plane.position.is_some()) {
             let key = |plane: &Plane| place(plane).unwrap_or_default();
             planes.sort_by(|a, b| key(&a.1).total_cmp(&key(&b.1)).then(by_number(a, b)));
-            notes.extend(without_repetitions(&mut planes, key, by_number));
             let (found, odd) = distances(&planes, normal);
             step = found.or(step);
             notes.extend(odd);
@@ -78,36 +88,16 @@ impl Stack {
         let steps = [towards(along_columns, spacing[0]), towards(along_rows, spacing[1]), towards(normal, spacing[2])];
         let orientation = Orientation::nearest(steps)?;
         Some(Self {
-            planes: planes.iter().map(|(file, plane)| (*file, plane.frame)).collect(),
+            planes: planes
+                .iter()
+                .map(|(file, plane)| PlaneSource { file: *file, frame: plane.frame, tile: plane.tile })
+                .collect(),
             file_size: [columns, rows, planes.len()],
             orientation,
             spacing_mm: orientation.spacing.map(|mm| mm as f32),
             notes,
         })
     }
-}
-
-/// Keeps the first of the planes at each position; notes that there were others.
-fn without_repetitions(
-    planes: &mut Vec<Numbered>,
-    key: impl Fn(&Plane) -> f64,
-    by_number: impl Fn(&Numbered, &Numbered) -> std::cmp::Ordering,
-) -> Option<&'static str> {
-    let n_before = planes.len();
-    // Positions may differ in their last digit; planes at one position are ordered by number.
-    let mut kept: Vec<Numbered> = Vec::with_capacity(n_before);
-    for plane in planes.drain(..) {
-        match kept.last_mut() {
-            Some(last) if key(&plane.1) - key(&last.1) < SAME_PLACE_MM => {
-                if by_number(&plane, last).is_lt() {
-                    *last = plane;
-                }
-            }
-            _ => kept.push(plane),
-        }
-    }
-    *planes = kept;
-    (planes.len() < n_before).then_some(SEVERAL)
 }
 
 /// The usual distance between neighbours, and notes on irregular distances.

@@ -1,5 +1,6 @@
 //! Samples of a dataset that is prepared as the reference does: their list, and their voxels.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -41,25 +42,26 @@ struct Scan {
     tiles: Vec<Range<usize>>,
     /// Limits to which the tiles of an MRI scan are clipped.
     limits: OnceLock<Vec<[f32; 2]>>,
+    /// Value of voxels that are infinite or NaN.
+    outside: f32,
     replacement_reported: AtomicBool,
 }
 
 impl ReferenceVolumes {
-    /// Lists the samples of the entries' volumes, from headers alone. CT scans too short for a tile are left out, with a warning.
+    /// Lists the samples of the entries' volumes, from headers alone. CT scans too short for a tile are left out.
     ///
     /// # Errors
     /// Missing data, no volume that gives a sample.
     pub fn open(base: &Path, entries: &[PathBuf], settings: ReferenceSettings) -> Result<Self, Error> {
         let (mut scans, mut samples): (Vec<Scan>, _) = (Vec::new(), Vec::new());
         let (mut too_short, mut errors, mut n_voxels) = (Vec::new(), Vec::new(), 0);
-        let FoundVolumes { sources, mut account } = find_volumes(base, entries, settings.dicom_modality)?;
+        let FoundVolumes { sources, mut account } = find_volumes(base, entries, &settings.scans)?;
         for source in sources {
             let id = source.id().to_owned();
             let listed = source.stored_info().and_then(|info| Ok((settings.tiles(&source, &info)?, info)));
             let (info, tiles) = match listed {
                 Ok((tiles, _)) if tiles.is_empty() => {
-                    source.files().for_each(|file| account.leave_out(file.id.as_str(), TOO_SHORT));
-                    too_short.push(id);
+                    too_short.push(source);
                     continue;
                 }
                 Ok((tiles, info)) => {
@@ -74,9 +76,11 @@ impl ReferenceVolumes {
             };
             samples.extend((0..tiles.len()).map(|tile| (scans.len(), tile)));
             let (limits, replacement_reported) = (OnceLock::new(), AtomicBool::new(false));
-            scans.push(Scan { source, info, tiles, limits, replacement_reported });
+            let outside = settings.scans.outside;
+            scans.push(Scan { source, info, tiles, limits, outside, replacement_reported });
         }
         refuse_too_short(&too_short, scans.len())?;
+        leave_out_too_short(&too_short, &scans, &mut account);
         let n_bad = errors.len();
         if let Some(first) = errors.into_iter().next() {
             if n_bad == scans.len() {
@@ -171,7 +175,7 @@ impl ReferenceVolumes {
                 mask.id
             )));
         }
-        let source = VolumeSource::of_file(mask);
+        let source = VolumeSource::of_file(mask, 0.0);
         let found = source.stored_info()?;
         check_fits(&mask.id, &found.size, scan.source.id(), &info.size)?;
         let labels = labels_of(&mask.id, &source.read_stored()?)?;
@@ -269,7 +273,8 @@ impl Scan {
         }
         if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
             let (n, all) = (decoded.n_replaced, decoded.volume.voxels().len());
-            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become 0"));
+            let outside = self.outside;
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become {outside}"));
         }
         Ok(decoded.volume)
     }
@@ -281,14 +286,21 @@ fn stored(info: &VolumeInfo, volume: &Volume) -> Stored {
     if info.is_integer.unwrap_or_else(is_whole) { Stored::Whole } else { Stored::Real }
 }
 
-/// Warns of scans that give no tile.
+/// Leaves out the files of scans that give no tile, unless they hold another scan that does.
+fn leave_out_too_short(too_short: &[VolumeSource], scans: &[Scan], account: &mut Account) {
+    let used: BTreeSet<&str> = scans.iter().flat_map(|scan| scan.source.file_ids()).collect();
+    let unused: BTreeSet<&str> = too_short.iter().flat_map(VolumeSource::file_ids).collect();
+    unused.difference(&used).for_each(|file| account.leave_out(*file, TOO_SHORT));
+}
+
+/// Refuses data without a scan that is long enough for a tile.
 ///
 /// # Errors
 /// All scans are too short.
-fn refuse_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> {
+fn refuse_too_short(too_short: &[VolumeSource], n_others: usize) -> Result<(), Error> {
     match too_short.first() {
         Some(first) if n_others == 0 => {
-            let n = too_short.len();
+            let (n, first) = (too_short.len(), first.id());
             Err(Error::unsupported(format!(
                 "all {n} scans have 12 or fewer slices of 1 mm, which give no sample; the first: {first}"
             )))

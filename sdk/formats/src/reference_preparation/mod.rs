@@ -19,6 +19,8 @@ use medcoss_sdk::Error;
 use medcoss_sdk::schemars::JsonSchema;
 use medcoss_sdk::serde::{Deserialize, Serialize};
 
+use crate::volume_source::ScanRules;
+
 pub use dataset::ReferenceVolumes;
 
 /// Largest prepared scan in voxels: 2 GiB as `f32`.
@@ -74,8 +76,8 @@ pub struct ReferenceSettings {
     pub steps: ReferenceSteps,
     /// Memory for prepared scans, in MiB.
     pub cache_mb: usize,
-    /// Modality (0008,0060) that DICOM files in folders must state to be used: `CT`, `MR`.
-    pub dicom_modality: &'static str,
+    /// Which DICOM files are scans of the modality, and what is outside of a scan.
+    pub scans: ScanRules,
 }
 
 impl Preparation {

@@ -28,7 +28,7 @@ fn read_bytes(bytes: &[u8]) -> Result<Decoded, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scan.nii");
     std::fs::write(&path, bytes).unwrap();
-    read_volume(&path)
+    read_volume(&path, 0.0)
 }
 
 fn read(file: &NiftiFile<'_>) -> Decoded {
@@ -221,8 +221,8 @@ fn compressed_files_are_recognised_by_their_content() {
     let bytes = std::fs::read(&compressed).unwrap();
     assert_eq!(bytes[..2], [0x1f, 0x8b]);
     let expected = read(&PLAIN);
-    assert_eq!(read_volume(&compressed).unwrap(), expected);
-    assert_eq!(read_volume(&misnamed).unwrap(), expected);
+    assert_eq!(read_volume(&compressed, 0.0).unwrap(), expected);
+    assert_eq!(read_volume(&misnamed, 0.0).unwrap(), expected);
 }
 
 #[test]
@@ -322,9 +322,9 @@ fn a_volume_that_is_too_large_for_memory_is_read_in_part_alone() {
     bytes[70..74].copy_from_slice(&[2, 0, 8, 0]);
     std::fs::write(&path, bytes).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(352 + (1025 << 20)).unwrap();
-    let error = read_volume(&path).unwrap_err();
+    let error = read_volume(&path, 0.0).unwrap_err();
     assert!(error.code() == code::UNSUPPORTED && error.message().contains("at once"), "{error}");
-    let slab = read_slab(&path, [1024, 1024, 1025], 1021..1023, &GzipIndex::new(0)).unwrap().volume;
+    let slab = read_slab(&path, [1024, 1024, 1025], 1021..1023, &GzipIndex::new(0), 0.0).unwrap().volume;
     assert_eq!(slab.size(), [2, 1024, 1025]);
     assert!(slab.voxels().iter().all(|&voxel| voxel == 0.0));
 }
@@ -342,7 +342,7 @@ fn no_byte_of_a_header_can_make_reading_panic() {
                 // A new file each time, because overwriting one waits for the disk.
                 let path = folder.path().join(format!("{big_endian}_{version}_{at}_{value}.nii"));
                 std::fs::write(&path, &bytes).unwrap();
-                if let Ok(decoded) = read_volume(&path) {
+                if let Ok(decoded) = read_volume(&path, 0.0) {
                     assert!(decoded.volume.voxels().iter().all(|voxel| voxel.is_finite()));
                     assert!(decoded.volume.spacing_mm().iter().all(|mm| (1e-3..=1e2).contains(mm)));
                 }

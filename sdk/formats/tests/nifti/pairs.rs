@@ -117,8 +117,8 @@ fn a_pair_is_read_by_either_name_whichever_file_is_compressed() {
             };
             let header = write("scan.hdr", &header, corner & 1 == 1);
             let voxels = write("scan.img", &voxels, corner & 2 == 2);
-            assert_eq!(read_volume(&header).unwrap(), read(&PLAIN));
-            assert_eq!(read_volume(&voxels).unwrap(), read(&PLAIN));
+            assert_eq!(read_volume(&header, 0.0).unwrap(), read(&PLAIN));
+            assert_eq!(read_volume(&voxels, 0.0).unwrap(), read(&PLAIN));
         }
     }
 }
@@ -131,9 +131,9 @@ fn voxels_of_a_pair_may_begin_anywhere() {
     header[108..112].copy_from_slice(&7_f32.to_le_bytes());
     std::fs::write(&path, &header[..348]).unwrap();
     std::fs::write(folder.path().join("scan.img"), [vec![9; 7], voxels.clone()].concat()).unwrap();
-    assert_eq!(read_volume(&path).unwrap(), read(&PLAIN));
+    assert_eq!(read_volume(&path, 0.0).unwrap(), read(&PLAIN));
     std::fs::write(folder.path().join("scan.img"), &voxels).unwrap();
-    assert!(read_volume(&path).unwrap_err().message().contains("too few"));
+    assert!(read_volume(&path, 0.0).unwrap_err().message().contains("too few"));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn half_a_pair_and_analyze_are_refused() {
     let at = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        read_volume(&path).unwrap_err()
+        read_volume(&path, 0.0).unwrap_err()
     };
     let error = at("header.hdr", &header);
     assert!(error.code() == code::UNREADABLE && error.message().contains("no voxels beside it"), "{error}");

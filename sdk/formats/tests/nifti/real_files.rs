@@ -18,7 +18,7 @@ fn odd_real_files_are_read_or_refused_as_listed() {
         let surface = fields[0].ends_with(".dconn.nii");
         // Not in the table: these headers have no file of voxels, and this file is Analyze.
         let alone = ["nifti1.hdr", "nifti2.hdr", "avg152T1_LR_nifti.hdr.gz"].iter().any(|name| path.ends_with(name));
-        match read_volume(&path) {
+        match read_volume(&path, 0.0) {
             Ok(decoded) => {
                 assert!(numbers && !surface && !alone && !magic.is_empty(), "{} was read", fields[0]);
                 let mut listed: Vec<usize> = dims.split('x').take(3).map(|n| n.parse().unwrap()).collect();
@@ -42,9 +42,9 @@ fn odd_real_files_are_read_or_refused_as_listed() {
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn the_ten_types_of_one_real_volume_agree() {
     let folder = data("conformance/nifti/nifti-rs/27");
-    let expected = read_volume(&folder.join("float64.nii")).unwrap();
+    let expected = read_volume(&folder.join("float64.nii"), 0.0).unwrap();
     for name in ["float32", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"] {
-        assert_eq!(read_volume(&folder.join(format!("{name}.nii"))).unwrap(), expected, "{name}");
+        assert_eq!(read_volume(&folder.join(format!("{name}.nii")), 0.0).unwrap(), expected, "{name}");
     }
 }
 
@@ -52,7 +52,7 @@ fn the_ten_types_of_one_real_volume_agree() {
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn a_real_body_stands_upright() {
     let folder = data("ct/torso");
-    let volume = read_volume(&folder.join("torso.nii.gz")).unwrap().volume;
+    let volume = read_volume(&folder.join("torso.nii.gz"), 0.0).unwrap().volume;
     let [depth, rows, columns] = volume.size();
     let plane = rows * columns;
     // The spine is posterior to the middle of the scan.

@@ -39,7 +39,7 @@ fn every_file_of_a_folder_is_used_or_left_out_for_a_reason() {
     for (name, bytes) in &files {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
-    let found = find_volumes(folder.path(), &[".".into()], "CT").unwrap();
+    let found = find_volumes(folder.path(), &[".".into()], &ScanRules::CT).unwrap();
     let ids: Vec<&str> = found.sources.iter().map(VolumeSource::id).collect();
     assert_eq!(ids, ["a.mhd", "b.mhd", "c.mha", "d.nhdr", "e.npy", "k.MHA"]);
     for (source, value) in found.sources.iter().zip([1.0, 2.0, 3.0, 4.0, 7.0, 3.0]) {
@@ -65,7 +65,7 @@ fn a_change_of_detached_voxels_changes_the_fingerprint_and_is_noticed() {
     let header = format!("{HEADER}a.raw\n");
     let files: [(&str, &[u8]); 2] = [("a.mhd", header.as_bytes()), ("a.raw", &[1; 8])];
     let source = source_of(folder.path(), &files).unwrap();
-    assert_eq!(source.files().map(|file| file.id.as_str()).collect::<Vec<_>>(), ["a.mhd", "a.raw"]);
+    assert_eq!(source.file_ids(), ["a.mhd", "a.raw"]);
     let fingerprint = |source: &VolumeSource| {
         let mut fingerprint = Fingerprint::default();
         source.add_to(&mut fingerprint);
@@ -84,7 +84,7 @@ fn a_file_that_is_named_is_recognised_by_its_content() {
     let nrrd = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n\n".to_vec();
     for bytes in [[nrrd, vec![7; 8]].concat(), array("(2, 2, 2)")] {
         std::fs::write(folder.path().join("scan.data"), bytes).unwrap();
-        let found = find_volumes(folder.path(), &["scan.data".into()], "CT").unwrap();
+        let found = find_volumes(folder.path(), &["scan.data".into()], &ScanRules::CT).unwrap();
         assert_eq!(found.sources[0].read().unwrap().volume.voxels(), [7.0; 8]);
     }
 }
@@ -93,7 +93,7 @@ fn a_file_that_is_named_is_recognised_by_its_content() {
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn files_that_other_programs_wrote_of_one_scan_agree() {
     let folder = medcoss_test_support::data("reports/22-other-formats");
-    let found = find_volumes(&folder, &[".".into()], "CT").unwrap();
+    let found = find_volumes(&folder, &[".".into()], &ScanRules::CT).unwrap();
     let ids: Vec<&str> = found.sources.iter().map(VolumeSource::id).collect();
     assert_eq!(ids, ["a.nii", "b.nrrd", "c.mha", "d.nii.gz"]);
     assert_eq!((found.account.n_used(), found.account.left_out().len()), (4, 0));

@@ -2,6 +2,7 @@
 
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
+use medcoss_formats::volume_source::ScanRules;
 use medcoss_sdk::FoundFile;
 
 use super::*;
@@ -12,7 +13,7 @@ const SETTINGS: SubVolumeSettings = SubVolumeSettings {
     spacing_mm: None,
     drop_ends_ratio: 0.0,
     cache_mb: 16,
-    dicom_modality: "CT",
+    scans: ScanRules::CT,
 };
 const META_IMAGE: &str = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementSpacing = 1 1 1\n\
                           TransformMatrix = 1 0 0 0 1 0 0 0 1\nElementDataFile = LOCAL\n";

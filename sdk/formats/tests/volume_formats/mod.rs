@@ -11,7 +11,7 @@ mod numpy;
 use std::path::Path;
 
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
-use medcoss_formats::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource, find_volumes};
+use medcoss_formats::volume_source::{Decoded, GzipIndex, ScanRules, VolumeInfo, VolumeSource, find_volumes};
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, code};
 
@@ -42,7 +42,7 @@ fn source_of(folder: &Path, files: &[(&str, &[u8])]) -> Result<VolumeSource, Err
     for (name, bytes) in files {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
-    let mut found = find_volumes(folder, &[".".into()], "CT")?.sources;
+    let mut found = find_volumes(folder, &[".".into()], &ScanRules::CT)?.sources;
     assert_eq!(found.len(), 1, "{found:?}");
     Ok(found.remove(0))
 }
