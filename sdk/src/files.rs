@@ -113,11 +113,11 @@ pub fn entry_name(entry: &Path) -> String {
 
 /// Whether a file of the data is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Inclusion {
     /// It is.
-    Used,
+    Included,
     /// It is not, for this reason, a phrase without the file's name: "a localiser".
-    LeftOut(Cow<'static, str>),
+    Excluded(Cow<'static, str>),
     /// It is not, because it is of a kind that is not read. Its extension is the reason.
     AnotherKind,
 }
@@ -132,10 +132,10 @@ pub struct Found {
 }
 
 impl Found {
-    /// Leaves out the files that `verdict` does not use.
-    pub fn keep(&mut self, mut verdict: impl FnMut(&FoundFile) -> Verdict) {
+    /// Leaves out the files that `inclusion` does not use.
+    pub fn keep(&mut self, mut inclusion: impl FnMut(&FoundFile) -> Inclusion) {
         let account = &mut self.account;
-        self.files.retain(|file| match reason(verdict(file), &file.path) {
+        self.files.retain(|file| match reason(inclusion(file), &file.path) {
             None => true,
             Some(reason) => {
                 account.leave_out(file.id.as_str(), reason);
@@ -145,12 +145,12 @@ impl Found {
     }
 }
 
-/// Reason of a verdict; `None`: the file is used.
-fn reason(verdict: Verdict, path: &Path) -> Option<Cow<'static, str>> {
-    match verdict {
-        Verdict::Used => None,
-        Verdict::LeftOut(reason) => Some(reason),
-        Verdict::AnotherKind => Some(match path.extension() {
+/// Reason of a inclusion; `None`: the file is used.
+fn reason(inclusion: Inclusion, path: &Path) -> Option<Cow<'static, str>> {
+    match inclusion {
+        Inclusion::Included => None,
+        Inclusion::Excluded(reason) => Some(reason),
+        Inclusion::AnotherKind => Some(match path.extension() {
             Some(extension) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
                 // A compressed file is of the kind of what it holds.
@@ -190,18 +190,18 @@ pub fn find_files(
     accepts: impl Fn(&str) -> bool,
     kinds: &str,
 ) -> Result<Found, Error> {
-    let verdict = |_: &Path, name: &str| if accepts(name) { Verdict::Used } else { Verdict::AnotherKind };
-    find_files_by_content(base, entries, verdict, kinds)
+    let inclusion = |_: &Path, name: &str| if accepts(name) { Inclusion::Included } else { Inclusion::AnotherKind };
+    find_files_by_content(base, entries, inclusion, kinds)
 }
 
-/// As [`find_files`], for kinds whose names say little: `verdict` is given each file's path as well, and may look into it.
+/// As [`find_files`], for kinds whose names say little: `inclusion` is given each file's path as well, and may look into it.
 ///
 /// # Errors
 /// Those of [`find_files`].
 pub fn find_files_by_content(
     base: &Path,
     entries: &[PathBuf],
-    verdict: impl Fn(&Path, &str) -> Verdict,
+    inclusion: impl Fn(&Path, &str) -> Inclusion,
     kinds: &str,
 ) -> Result<Found, Error> {
     let mut found = Found::default();
@@ -218,9 +218,9 @@ pub fn find_files_by_content(
         }
         let name = entry_name(entry);
         let single = root.is_file();
-        let verdict = |path: &Path| match single {
-            true => Verdict::Used,
-            false => verdict(path, &path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()),
+        let inclusion = |path: &Path| match single {
+            true => Inclusion::Included,
+            false => inclusion(path, &path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()),
         };
         let mut items = walkdir::WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
         while let Some(item) = items.next() {
@@ -234,7 +234,7 @@ pub fn find_files_by_content(
                     found.account.count_file();
                     if broken.file_name().is_some_and(is_hidden) {
                         found.account.leave_out(id, HIDDEN);
-                    } else if error.loop_ancestor().is_none() && verdict(broken) == Verdict::Used {
+                    } else if error.loop_ancestor().is_none() && inclusion(broken) == Inclusion::Included {
                         found.files.push(FoundFile {
                             path: broken.to_owned(),
                             id,
@@ -269,11 +269,11 @@ pub fn find_files_by_content(
             paced.step()?;
             let id = id_of(&name, &root, item.path());
             found.account.count_file();
-            let verdict = match item.file_type().is_file() {
-                true => verdict(item.path()),
-                false => Verdict::LeftOut("no plain file (a device, a pipe or a socket)".into()),
+            let inclusion = match item.file_type().is_file() {
+                true => inclusion(item.path()),
+                false => Inclusion::Excluded("no plain file (a device, a pipe or a socket)".into()),
             };
-            if let Some(reason) = reason(verdict, item.path()) {
+            if let Some(reason) = reason(inclusion, item.path()) {
                 found.account.leave_out(id, reason);
                 continue;
             }
@@ -473,7 +473,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         ["a.png", "b.png"].iter().for_each(|name| std::fs::write(folder.path().join(name), name).unwrap());
         let mut found = find_files(folder.path(), &[PathBuf::from(".")], |_| true, "PNG").unwrap();
-        found.keep(|file| if file.id == "a.png" { Verdict::LeftOut("a localiser".into()) } else { Verdict::Used });
+        found.keep(
+            |file| if file.id == "a.png" { Inclusion::Excluded("a localiser".into()) } else { Inclusion::Included },
+        );
         assert_eq!((found.files.len(), found.account.n_used()), (1, 1));
         assert_eq!(found.account.summary(), "1 a localiser");
     }

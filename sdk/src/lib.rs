@@ -48,7 +48,7 @@ pub use account::{Account, WARNED_SHARE};
 pub use dataset::{Dataset, Modality, OpenRequest, Patches, Sample, Tokens, View};
 pub use error::Error;
 pub use file_dataset::{FileDataset, FileSample, synthesise_files};
-pub use files::{Found, FoundFile, Verdict, entry_name, find_files, find_files_by_content};
+pub use files::{Found, FoundFile, Inclusion, entry_name, find_files, find_files_by_content};
 pub use files_dataset::{FilesDataset, SampleFiles};
 pub use fingerprint::Fingerprint;
 pub use masking::{Masking, MaskingScheme};

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Error, Found, FoundFile, Verdict, find_files};
+use medcoss_sdk::{Error, Found, FoundFile, Inclusion, find_files};
 
 use crate::record_info::RecordInfo;
 use crate::{csv_record, wfdb};
@@ -36,8 +36,8 @@ pub(crate) fn find(base: &Path, entries: &[PathBuf], table: Option<&Path>) -> Re
     // A table of labels may lie among the records.
     let table = table.and_then(|table| base.join(table).canonicalize().ok());
     found.keep(|file| match table.is_some() && file.path.canonicalize().ok() == table {
-        true => Verdict::LeftOut("the table of labels".into()),
-        false => Verdict::Used,
+        true => Inclusion::Excluded("the table of labels".into()),
+        false => Inclusion::Included,
     });
     // A signal file that the user names is refused with the reason.
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();

@@ -8,7 +8,7 @@ use medcoss_formats::deidentify::{Deidentifier, blank_jpeg};
 use medcoss_formats::dicom::multi_frame::MultiFrame;
 use medcoss_formats::dicom::{self, Candidate};
 use medcoss_sdk::image::{Image, Region};
-use medcoss_sdk::{Error, Found, FoundFile, Verdict, find_files_by_content, saved_samples};
+use medcoss_sdk::{Error, Found, FoundFile, Inclusion, find_files_by_content, saved_samples};
 
 use crate::avi::{self, Avi};
 
@@ -43,9 +43,9 @@ pub(crate) struct ClipInfo {
 /// # Errors
 /// Those of [`find_files_by_content`].
 pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
-    let verdict = |path: &Path, name: &str| {
+    let inclusion = |path: &Path, name: &str| {
         if name.ends_with(".avi") {
-            return Verdict::Used;
+            return Inclusion::Included;
         }
         match dicom::candidate(path, name) {
             // A file that cannot be read is an invalid sample, and not one that is left out.
@@ -53,13 +53,13 @@ pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
                 let modality = MultiFrame::open(path).ok().and_then(|file| file.modality());
                 match modality {
                     Some(modality) if !MODALITIES.contains(&modality.as_str()) => dicom::of_modality(&modality),
-                    _ => Verdict::Used,
+                    _ => Inclusion::Included,
                 }
             }
-            other => other.verdict(),
+            other => other.inclusion(),
         }
     };
-    find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))
+    find_files_by_content(base, entries, inclusion, &FILE_FORMATS.join(", "))
 }
 
 impl Clip {

@@ -13,7 +13,7 @@ use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file;
 use medcoss_formats::image_series::ImageSeries;
 use medcoss_sdk::image::Image;
-use medcoss_sdk::{Account, Error, Found, FoundFile, Verdict, find_files_by_content};
+use medcoss_sdk::{Account, Error, Found, FoundFile, Inclusion, find_files_by_content};
 
 use crate::pgm;
 
@@ -52,20 +52,20 @@ pub(crate) struct VolumeInfo {
 /// Those of [`find_files_by_content`]; all files are left out.
 pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<(Vec<Volume>, Account), Error> {
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
-    let verdict = |path: &Path, name: &str| {
+    let inclusion = |path: &Path, name: &str| {
         if image_file::has_known_extension(name) || name.ends_with(".pgm") {
-            return Verdict::Used;
+            return Inclusion::Included;
         }
         match dicom::candidate(path, name) {
             // A file that cannot be read is an invalid sample, and not one that is left out.
             Candidate::Image => match MultiFrame::open(path).ok().and_then(|file| file.modality()) {
                 Some(modality) if !MODALITIES.contains(&modality.as_str()) => dicom::of_modality(&modality),
-                _ => Verdict::Used,
+                _ => Inclusion::Included,
             },
-            other => other.verdict(),
+            other => other.inclusion(),
         }
     };
-    let Found { files, account } = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
+    let Found { files, account } = find_files_by_content(base, entries, inclusion, &FILE_FORMATS.join(", "))?;
     let is_image = |file: &FoundFile| {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let by_name = image_file::has_known_extension(&name) || name.ends_with(".pgm");

@@ -15,7 +15,9 @@ use medcoss_formats::tiff_file::MAX_PIXELS;
 use medcoss_formats::tiff_slide::TiffSlide;
 use medcoss_sdk::image::{Image, Resizable};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
-use medcoss_sdk::{Account, Error, Found, FoundFile, SampleRecord, Verdict, find_files_by_content, log, saved_samples};
+use medcoss_sdk::{
+    Account, Error, Found, FoundFile, Inclusion, SampleRecord, find_files_by_content, log, saved_samples,
+};
 
 use crate::grid::Grid;
 use crate::options::Options;
@@ -40,12 +42,12 @@ const SLOW_MILLION: usize = 16;
 /// # Errors
 /// Those of [`find_files_by_content`].
 pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
-    let verdict = |path: &Path, name: &str| match slide_formats::unread(name) {
-        _ if image_file::has_known_extension(name) || slide_formats::is_slide_in_tiff(name) => Verdict::Used,
-        Some(format) => Verdict::LeftOut(slide_formats::reason(format).into()),
-        None => dicom::slide::verdict(path, name),
+    let inclusion = |path: &Path, name: &str| match slide_formats::unread(name) {
+        _ if image_file::has_known_extension(name) || slide_formats::is_slide_in_tiff(name) => Inclusion::Included,
+        Some(format) => Inclusion::Excluded(slide_formats::reason(format).into()),
+        None => dicom::slide::inclusion(path, name),
     };
-    let mut found = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
+    let mut found = find_files_by_content(base, entries, inclusion, &FILE_FORMATS.join(", "))?;
     let (slides, mut others): (Vec<_>, Vec<_>) =
         found.files.into_iter().partition(|file| dicom::slide::is_slide(&file.path));
     // Further levels of a slide are read with its first.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::dicom::{self, radiograph};
 use medcoss_formats::image_file::{self, DecodedImage};
-use medcoss_sdk::{Account, Error, Found, FoundFile, Verdict, find_files_by_content};
+use medcoss_sdk::{Account, Error, Found, FoundFile, Inclusion, find_files_by_content};
 
 /// File formats that are read, for display.
 pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", "BMP", dicom::FILE_FORMATS];
@@ -20,11 +20,11 @@ const MAX_DEPTHS: usize = 32;
 /// # Errors
 /// Those of [`find_files_by_content`].
 pub fn find(base: &Path, entries: &[PathBuf], bit_depth: Option<u32>) -> Result<Found, Error> {
-    let verdict = |path: &Path, name: &str| match image_file::has_known_extension(name) {
-        true => Verdict::Used,
-        false => radiograph::verdict(path, name),
+    let inclusion = |path: &Path, name: &str| match image_file::has_known_extension(name) {
+        true => Inclusion::Included,
+        false => radiograph::inclusion(path, name),
     };
-    let mut found = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
+    let mut found = find_files_by_content(base, entries, inclusion, &FILE_FORMATS.join(", "))?;
     survey(&found.files, bit_depth, &mut found.account);
     Ok(found)
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Error, FoundFile, Verdict};
+use medcoss_sdk::{Error, FoundFile, Inclusion};
 
 use crate::stored_file::StoredFile;
 use crate::{detached_file, meta_image, mgh, nrrd, numpy, numpy_header, stored_volume};
@@ -112,17 +112,17 @@ fn detached(format: Format, header: &Path) -> Option<PathBuf> {
 }
 
 /// Whether a file of a folder is used, by its lower-case name; `None` for files of other kinds.
-pub(crate) fn verdict(path: &Path, lower_case_name: &str) -> Option<Verdict> {
+pub(crate) fn inclusion(path: &Path, lower_case_name: &str) -> Option<Inclusion> {
     if EXTENSIONS.iter().any(|extension| lower_case_name.ends_with(extension)) {
         let is_array = format_by_name(path) == Some(Format::NumPy);
         return match is_array.then(|| numpy::n_axes(path)).flatten() {
-            None | Some(3) => Some(Verdict::Used),
-            Some(_) => Some(Verdict::LeftOut(NO_VOLUME.into())),
+            None | Some(3) => Some(Inclusion::Included),
+            Some(_) => Some(Inclusion::Excluded(NO_VOLUME.into())),
         };
     }
     let is_of = |extensions: &[&str]| extensions.iter().any(|extension| lower_case_name.ends_with(extension));
     let (_, reason) = NOT_READ.iter().find(|(extensions, _)| is_of(extensions))?;
-    Some(Verdict::LeftOut((*reason).into()))
+    Some(Inclusion::Excluded((*reason).into()))
 }
 
 /// Files of voxels that headers of the same folder name, whatever their extension. Each folder is looked through once.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Verdict, find_files_by_content};
+use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Inclusion, find_files_by_content};
 
 use crate::dicom::find_series::find_series;
 pub use crate::dicom::scan_rules::{MissingRescale, ScanRules};
@@ -121,12 +121,12 @@ pub struct FoundVolumes {
 /// Those of [`find_files_by_content`]; all files are left out.
 pub fn find_volumes(base: &Path, entries: &[PathBuf], rules: &ScanRules) -> Result<FoundVolumes, Error> {
     let detached = DetachedFiles::default();
-    let verdict = |path: &Path, name: &str| match dicom_or_other(path, name) {
-        _ if nifti::has_known_extension(name) => Verdict::Used,
-        Verdict::AnotherKind if detached.contains(path) => Verdict::Used,
+    let inclusion = |path: &Path, name: &str| match dicom_or_other(path, name) {
+        _ if nifti::has_known_extension(name) => Inclusion::Included,
+        Inclusion::AnotherKind if detached.contains(path) => Inclusion::Included,
         other => other,
     };
-    let Found { files, mut account } = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
+    let Found { files, mut account } = find_files_by_content(base, entries, inclusion, &FILE_FORMATS.join(", "))?;
     let (arrays, files) = arrays(files);
     let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
@@ -144,8 +144,8 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], rules: &ScanRules) -> Resu
     Ok(FoundVolumes { sources, account })
 }
 
-fn dicom_or_other(path: &Path, name: &str) -> Verdict {
-    volume_file::verdict(path, name).unwrap_or_else(|| dicom::candidate(path, name).verdict())
+fn dicom_or_other(path: &Path, name: &str) -> Inclusion {
+    volume_file::inclusion(path, name).unwrap_or_else(|| dicom::candidate(path, name).inclusion())
 }
 
 /// Takes the files of [`VolumeFile`]s from the files of a dataset. A header and its voxels are one.

@@ -23,7 +23,7 @@ mod unfit_options;
 use std::path::Path;
 
 use medcoss_sdk::{
-    Error, Found, FoundFile, OpenRequest, Verdict, code, find_files_by_content,
+    Error, Found, FoundFile, Inclusion, OpenRequest, code, find_files_by_content,
     text_encoding::{Decoded, decode},
 };
 
@@ -60,12 +60,12 @@ const EXTENSIONS: [&str; 8] = [".txt", ".csv", ".tsv", ".tab", ".jsonl", ".ndjso
 pub fn read(request: &OpenRequest<Options>) -> Result<Corpus, Error> {
     let OpenRequest { base, data, options, .. } = request;
     let tokenizer = options.tokenizer.as_ref().map(|named| base.join(named));
-    let verdict = |path: &Path, name: &str| match tokenizer.as_ref() {
-        Some(tokenizer) if is_same_file(tokenizer, path) => Verdict::LeftOut("the file of option tokenizer".into()),
-        _ if EXTENSIONS.iter().any(|extension| name.ends_with(extension)) => Verdict::Used,
-        _ => other_kinds::by_name(name).map_or(Verdict::AnotherKind, |reason| Verdict::LeftOut(reason.into())),
+    let inclusion = |path: &Path, name: &str| match tokenizer.as_ref() {
+        Some(tokenizer) if is_same_file(tokenizer, path) => Inclusion::Excluded("the file of option tokenizer".into()),
+        _ if EXTENSIONS.iter().any(|extension| name.ends_with(extension)) => Inclusion::Included,
+        _ => other_kinds::by_name(name).map_or(Inclusion::AnotherKind, |reason| Inclusion::Excluded(reason.into())),
     };
-    let Found { files, account } = find_files_by_content(base, data, verdict, &EXTENSIONS.join(", "))?;
+    let Found { files, account } = find_files_by_content(base, data, inclusion, &EXTENSIONS.join(", "))?;
     let mut corpus = Corpus::new(options.cleaning, account);
     for file in &files {
         add_file(file, options, &mut corpus)?;

@@ -60,7 +60,7 @@ use std::path::Path;
 
 use dicom_dictionary_std::tags;
 use medcoss_sdk::image::Image;
-use medcoss_sdk::{Error, Verdict};
+use medcoss_sdk::{Error, Inclusion};
 
 use attributes::count;
 use colour::Palette;
@@ -92,18 +92,18 @@ pub enum Candidate {
 
 impl Candidate {
     /// Whether a dataset of images uses the file.
-    pub fn verdict(self) -> Verdict {
+    pub fn inclusion(self) -> Inclusion {
         match self {
-            Self::Image => Verdict::Used,
-            Self::WithoutImage => Verdict::LeftOut("DICOM without an image".into()),
-            Self::Other => Verdict::AnotherKind,
+            Self::Image => Inclusion::Included,
+            Self::WithoutImage => Inclusion::Excluded("DICOM without an image".into()),
+            Self::Other => Inclusion::AnotherKind,
         }
     }
 }
 
 /// Leaves out a DICOM file because of its Modality (0008,0060).
-pub fn of_modality(found: &str) -> Verdict {
-    Verdict::LeftOut(format!("DICOM of modality {found}").into())
+pub fn of_modality(found: &str) -> Inclusion {
+    Inclusion::Excluded(format!("DICOM of modality {found}").into())
 }
 
 /// Classifies a file of a folder by its first bytes. A file with the magic is a DICOM file whatever its name; without

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
-use medcoss_sdk::Verdict;
+use medcoss_sdk::Inclusion;
 
 use super::attributes::text;
 use super::object::Object;
@@ -44,29 +44,29 @@ const SECONDARY_CAPTURES: [&str; 5] = [
 
 /// Whether a dataset of radiographs uses a file of a folder. A file whose header cannot be read is used, so that reading it reports
 /// why.
-pub fn verdict(path: &Path, lower_case_name: &str) -> Verdict {
+pub fn inclusion(path: &Path, lower_case_name: &str) -> Inclusion {
     match candidate(path, lower_case_name) {
         Candidate::Image => match Object::peek(path, tags::CONVERSION_TYPE) {
             Ok(header) => of_header(&header),
-            Err(_) => Verdict::Used,
+            Err(_) => Inclusion::Included,
         },
-        other => other.verdict(),
+        other => other.inclusion(),
     }
 }
 
-fn of_header(header: &InMemDicomObject) -> Verdict {
+fn of_header(header: &InMemDicomObject) -> Inclusion {
     let modality = text(header, tags::MODALITY).map(|modality| modality.to_uppercase());
     let sop_class = text(header, tags::SOP_CLASS_UID).unwrap_or_default();
     match modality.as_deref() {
         Some(modality) if MODALITIES.contains(&modality) => {
             if SECONDARY_CAPTURES.contains(&sop_class.as_str()) && shows_no_radiograph(header) {
-                return Verdict::LeftOut("DICOM of a screen save, a drawing or a scanned document".into());
+                return Inclusion::Excluded("DICOM of a screen save, a drawing or a scanned document".into());
             }
-            Verdict::Used
+            Inclusion::Included
         }
-        None | Some("OT") if SOP_CLASSES.contains(&sop_class.as_str()) => Verdict::Used,
+        None | Some("OT") if SOP_CLASSES.contains(&sop_class.as_str()) => Inclusion::Included,
         Some(other) => of_modality(other),
-        None => Verdict::LeftOut("DICOM that states neither a modality nor a SOP class of radiography".into()),
+        None => Inclusion::Excluded("DICOM that states neither a modality nor a SOP class of radiography".into()),
     }
 }
 
@@ -90,9 +90,9 @@ mod tests {
         header.put(DataElement::new(tags::SOP_CLASS_UID, VR::UI, sop_class));
         more.iter().for_each(|&(tag, value)| drop(header.put(DataElement::new(tag, VR::CS, value))));
         match of_header(&header) {
-            Verdict::Used => None,
-            Verdict::LeftOut(reason) => Some(reason.into_owned()),
-            Verdict::AnotherKind => panic!("it is DICOM"),
+            Inclusion::Included => None,
+            Inclusion::Excluded(reason) => Some(reason.into_owned()),
+            Inclusion::AnotherKind => panic!("it is DICOM"),
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use medcoss_sdk::image::{Image, Region};
-use medcoss_sdk::{Error, FoundFile, Verdict};
+use medcoss_sdk::{Error, FoundFile, Inclusion};
 
 use super::attributes::{count, exactly, items, number as stated_number, text};
 use super::decode::{number, stored_samples};
@@ -57,15 +57,15 @@ const MODALITIES: [&str; 4] = ["SM", "GM", "XC", "OT"];
 
 /// Whether a dataset of tissue uses a file of a folder: images of microscopy, by their modality, and files that state none. A file whose
 /// header cannot be read is used, so that reading it reports why.
-pub fn verdict(path: &Path, lower_case_name: &str) -> Verdict {
+pub fn inclusion(path: &Path, lower_case_name: &str) -> Inclusion {
     match candidate(path, lower_case_name) {
         Candidate::Image => {
             match Object::peek(path, tags::MODALITY).ok().and_then(|header| text(&header, tags::MODALITY)) {
                 Some(modality) if !MODALITIES.contains(&modality.as_str()) => of_modality(&modality),
-                _ => Verdict::Used,
+                _ => Inclusion::Included,
             }
         }
-        other => other.verdict(),
+        other => other.inclusion(),
     }
 }
 
