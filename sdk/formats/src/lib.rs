@@ -62,7 +62,7 @@ mod slide_resolution;
 #[cfg(feature = "nifti")]
 mod stored_file;
 #[cfg(feature = "nifti")]
-pub mod stored_volume;
+mod stored_volume;
 #[cfg(feature = "nifti")]
 mod stored_voxels;
 #[cfg(feature = "volume")]

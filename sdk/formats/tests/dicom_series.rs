@@ -405,7 +405,7 @@ fn other_modalities_and_objects_without_an_image_are_left_out_of_folders() {
         std::fs::remove_file(folder.path().join(name)).unwrap();
     }
     let error = find_volumes(folder.path(), &[PathBuf::from(".")], "CT").unwrap_err();
-    assert!(error.message().contains("1 in colour, 1 of modality MR, 1 without an image"), "{error}");
+    assert!(error.message().contains("1 DICOM without an image, 1 DICOM of modality MR, 1 DICOM in colour"), "{error}");
 }
 
 #[test]
