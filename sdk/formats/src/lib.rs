@@ -74,7 +74,7 @@ mod slide_scn;
 #[cfg(feature = "nifti")]
 mod stored_file;
 #[cfg(feature = "nifti")]
-pub mod stored_volume;
+mod stored_volume;
 #[cfg(feature = "nifti")]
 mod stored_voxels;
 #[cfg(feature = "volume")]

@@ -97,7 +97,9 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
         (source, bytes, Stated { offset, ..stated })
     };
     let ahead = stated.offset;
-    let volume = StoredVolume::check(path, stated, Content { bytes, compressed })?;
+    let content = Content { bytes, compressed };
+    let mut volume = StoredVolume::check(path, stated, content)?;
+    volume.note_surplus(ahead, content);
     Ok(StoredFile { volume, voxels, source, ahead, gzip_offset: None, stored_order: STORED_ORDER, outside: 0.0 })
 }
 

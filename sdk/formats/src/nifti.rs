@@ -1,8 +1,9 @@
 //! NIfTI files as volumes: version 1 and 2, in one file (`.nii`) or as a pair (`.hdr` and `.img`), gzipped or not.
 //!
 //! Reads any integer or floating point type up to 64 bit in either byte order, scaled as the header says and turned to
-//! the axes of [`Volume`]. The content decides whether a file is compressed, not its name. Of several volumes the first
-//! is read; of a volume that is too large for memory, some slices. `nifti_header` says what is refused, and why.
+//! the axes of [`Volume`](medcoss_sdk::volume::Volume). The content decides whether a file is compressed, not its name.
+//! Of several volumes the first is read; of a volume that is too large for memory, some slices. `nifti_header` says
+//! what is refused, and why.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -16,8 +17,8 @@ use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
 use crate::orientation::STORED_ORDER;
 use crate::stored_file::StoredFile;
 pub use crate::stored_file::{Decoded, GzipIndex};
-pub use crate::stored_volume::MAX_VOXELS;
-use crate::stored_volume::{Content, StoredVolume};
+use crate::stored_volume::Content;
+pub use crate::stored_volume::{MAX_VOXELS, StoredVolume};
 use crate::stored_voxels::explain;
 use crate::voxel_stream::VoxelStream;
 

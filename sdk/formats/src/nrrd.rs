@@ -68,7 +68,9 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
     }
     .map_err(failed)?;
     let ahead = stated.offset;
-    let volume = StoredVolume::check(path, stated, Content { bytes, compressed })?;
+    let content = Content { bytes, compressed };
+    let mut volume = StoredVolume::check(path, stated, content)?;
+    volume.note_surplus(ahead, content);
     let gzip_offset = (compressed && start == 0).then_some(0);
     Ok(StoredFile { volume, voxels, source, ahead, gzip_offset, stored_order: STORED_ORDER, outside: 0.0 })
 }

@@ -77,7 +77,11 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
         notes: vec![NO_GEOMETRY],
     };
     let content = Content { bytes: content_bytes, compressed: source.is_compressed() };
-    let volume = StoredVolume::check(path, stated, content)?;
+    let mut volume = StoredVolume::check(path, stated, content)?;
+    // Behind an array in an archive are other entries.
+    if start == 0 {
+        volume.note_surplus(header.n_bytes, content);
+    }
     // The source is behind the header.
     Ok(StoredFile { volume, voxels: path.to_owned(), source, ahead: 0, gzip_offset: None, stored_order, outside: 0.0 })
 }

@@ -29,6 +29,8 @@ const SEVERAL_VOLUMES: &str = "holds several volumes; only the first is used";
 /// Note on a file that does not state the directions of its axes.
 pub(crate) const NO_ORIENTATION: &str =
     "does not state its orientation; its axes are taken for right, anterior, superior";
+/// Note on a file that goes on behind its voxels.
+const SURPLUS: &str = "has more bytes than its header accounts for; those at the end are not read";
 /// Note on a spacing that is absent or not plausible.
 const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
 
@@ -107,6 +109,16 @@ impl StoredVolume {
             scaling,
             orientation: Orientation { spacing: spacing_mm, ..orientation },
         })
+    }
+
+    /// Notes bytes behind the voxels, which begin at `offset` of an uncompressed content: a sign of wrong sizes or types.
+    /// For formats that have nothing there.
+    pub(crate) fn note_surplus(&mut self, offset: u64, content: Content) {
+        let volume_bytes = self.n_voxels().saturating_mul(self.voxel_bytes() as u64);
+        let end = volume_bytes.saturating_mul(self.n_volumes).saturating_add(offset);
+        if !content.compressed && content.bytes > end {
+            self.notes.push(SURPLUS);
+        }
     }
 
     /// The volume in stored order: its file's axes `order` become depth, rows and columns, see

@@ -1,7 +1,7 @@
 //! Sources of volumes: NIfTI files, files of other formats of arrays, and DICOM series.
 //!
 //! A NIfTI file is a volume, and so is a DICOM series, which is one file or many. Formats that differ in their headers
-//! alone are in [`crate::volume_file`]. Another format is another variant of [`VolumeSource`]: [`find_volumes`] finds
+//! alone are in `volume_file`. Another format is another variant of [`VolumeSource`]: [`find_volumes`] finds
 //! it, and the functions below it read it.
 
 use std::collections::HashSet;

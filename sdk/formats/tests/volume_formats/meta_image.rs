@@ -183,6 +183,17 @@ fn voxels_that_are_not_finite_become_0_and_are_counted() {
 }
 
 #[test]
+fn bytes_behind_the_voxels_are_noted() {
+    let surplus = [golden_bytes(), vec![0]].concat();
+    let files: [(&str, &[u8]); 2] =
+        [("scan.mhd", &file(&[("ElementDataFile", "voxels.raw")], &[])), ("voxels.raw", &surplus)];
+    let folder = tempfile::tempdir().unwrap();
+    let source = source_of(folder.path(), &files).unwrap();
+    assert!(source.info().unwrap().notes[0].contains("more bytes than its header accounts for"));
+    assert_eq!(source.read().unwrap(), read("scan.mha", &file(&[], &golden_bytes())).unwrap());
+}
+
+#[test]
 fn what_is_not_read_is_named() {
     let numbers = golden_bytes();
     let is_refused = |changes: &[(&str, &str)], code: i32, says: &str| {
