@@ -8,19 +8,20 @@
 
 mod synthetic;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, ReferenceSteps};
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::SubVolumeSettings;
 use medcoss_formats::volume_samples::{VolumeSamples, VolumeSettings};
 use medcoss_formats::volume_source::{FILE_FORMATS, MissingRescale, ScanRules};
+use medcoss_formats::volume_survey;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
     Account, Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
+    SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -155,6 +156,10 @@ impl Modality for Ct {
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         Ok(options.transform()?.geometry())
+    }
+
+    fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
+        volume_survey::survey(base, data, &ScanRules::CT).map(Some)
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {

@@ -11,11 +11,12 @@ mod grid;
 mod options;
 mod slide_formats;
 mod stain;
+mod survey;
 mod synthetic;
 mod tiles;
 mod tissue;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::label_image;
@@ -24,7 +25,7 @@ use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
     Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
-    SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
+    SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 
 pub use options::{ChannelOrder, Options};
@@ -69,6 +70,10 @@ impl Modality for Pathology {
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
         Ok(options.transform().geometry())
+    }
+
+    fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
+        survey::survey(base, data).map(Some)
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Tissue, Error> {

@@ -380,7 +380,7 @@ fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
 
 /// Files that are slides by their name, DICOM slides, tiled TIFFs that are large or do not begin with their largest page, and TIFFs that do
 /// not fit into memory, whatever they are called. What cannot be opened is none; loading it will say why.
-fn is_slide(file: &FoundFile, min_side: usize) -> bool {
+pub(crate) fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     let name = file.id.to_lowercase();
     if [".png", ".jpg", ".jpeg", ".bmp"].iter().any(|extension| name.ends_with(extension)) {
         return false;

@@ -11,13 +11,14 @@ mod dataset;
 mod options;
 mod read;
 mod report_cleaning;
+mod survey;
 mod synthetic;
 mod tokeniser;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use medcoss_sdk::serde_json::{Value, json};
-use medcoss_sdk::{Error, Geometry, Modality, OpenRequest, Rendering, Synthesised, export_plugin};
+use medcoss_sdk::{Error, Geometry, Modality, OpenRequest, Rendering, Survey, Synthesised, export_plugin};
 
 pub use dataset::TextDataset;
 pub use options::{MaskingScheme, Options, TextColumns, TextFiles, Unit};
@@ -62,6 +63,10 @@ impl Modality for Text {
         options.check()?;
         let (padding_id, mask_id) = (tokeniser::LEARNED_PADDING_ID, tokeniser::LEARNED_MASK_ID);
         Ok(Geometry::sequence(options.max_length, options.vocab_size, padding_id, mask_id))
+    }
+
+    fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
+        survey::survey(base, data).map(Some)
     }
 
     fn open(request: OpenRequest<Options>) -> Result<TextDataset, Error> {

@@ -6,9 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod reader;
+mod survey;
 mod synthetic;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use medcoss_formats::aspect_ratio::AspectRatio;
 use medcoss_formats::bit_depth;
@@ -21,7 +22,7 @@ use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
     Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
-    SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
+    SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,10 @@ impl Modality for Xray {
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         Ok(options.transform()?.geometry())
+    }
+
+    fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
+        survey::survey(base, data).map(Some)
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {

@@ -84,7 +84,7 @@ pub fn read(file: &FoundFile, bit_depth: Option<u32>) -> Result<DecodedImage, Er
 
 /// Whether a file is an image file rather than a DICOM file: by its name or, where that says neither, by its first
 /// bytes.
-fn is_image_file(path: &Path) -> bool {
+pub(crate) fn is_image_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     if image_file::has_known_extension(&name) || dicom::has_known_extension(&name) {
         return image_file::has_known_extension(&name);

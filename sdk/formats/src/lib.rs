@@ -25,6 +25,8 @@ mod header_lines;
 #[cfg(feature = "image")]
 pub mod image_file;
 pub mod image_series;
+#[cfg(feature = "image")]
+pub mod image_survey;
 #[cfg(any(feature = "dicom", feature = "tiff"))]
 mod jpeg2000_stream;
 #[cfg(feature = "image")]
@@ -105,5 +107,7 @@ mod volume_file;
 pub mod volume_samples;
 #[cfg(feature = "volume")]
 pub mod volume_source;
+#[cfg(feature = "volume")]
+pub mod volume_survey;
 #[cfg(feature = "nifti")]
 mod voxel_stream;

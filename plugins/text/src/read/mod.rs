@@ -20,7 +20,7 @@ mod quoting;
 mod row_filter;
 mod unfit_options;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use medcoss_sdk::{
     Error, Found, FoundFile, Inclusion, OpenRequest, code, find_files_by_content,
@@ -60,12 +60,7 @@ const EXTENSIONS: [&str; 8] = [".txt", ".csv", ".tsv", ".tab", ".jsonl", ".ndjso
 pub fn read(request: &OpenRequest<Options>) -> Result<Corpus, Error> {
     let OpenRequest { base, data, options, .. } = request;
     let tokenizer = options.tokenizer.as_ref().map(|named| base.join(named));
-    let inclusion = |path: &Path, name: &str| match tokenizer.as_ref() {
-        Some(tokenizer) if is_same_file(tokenizer, path) => Inclusion::Excluded("the file of option tokenizer".into()),
-        _ if EXTENSIONS.iter().any(|extension| name.ends_with(extension)) => Inclusion::Included,
-        _ => other_kinds::by_name(name).map_or(Inclusion::AnotherKind, |reason| Inclusion::Excluded(reason.into())),
-    };
-    let Found { files, account } = find_files_by_content(base, data, inclusion, &EXTENSIONS.join(", "))?;
+    let Found { files, account } = find(base, data, tokenizer.as_deref())?;
     let mut corpus = Corpus::new(options.cleaning, account);
     for file in &files {
         add_file(file, options, &mut corpus)?;
@@ -81,13 +76,26 @@ pub fn read(request: &OpenRequest<Options>) -> Result<Corpus, Error> {
     Ok(corpus)
 }
 
+/// The files of the data, but for that of a tokeniser.
+///
+/// # Errors
+/// Those of [`find_files_by_content`].
+pub fn find(base: &Path, data: &[PathBuf], tokenizer: Option<&Path>) -> Result<Found, Error> {
+    let inclusion = |path: &Path, name: &str| match tokenizer {
+        Some(tokenizer) if is_same_file(tokenizer, path) => Inclusion::Excluded("the file of option tokenizer".into()),
+        _ if EXTENSIONS.iter().any(|extension| name.ends_with(extension)) => Inclusion::Included,
+        _ => other_kinds::by_name(name).map_or(Inclusion::AnotherKind, |reason| Inclusion::Excluded(reason.into())),
+    };
+    find_files_by_content(base, data, inclusion, &EXTENSIONS.join(", "))
+}
+
 fn is_same_file(one: &Path, other: &Path) -> bool {
     one.file_name() == other.file_name()
         && matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// In lower case, without the dot.
-fn extension_of(path: &Path) -> String {
+pub fn extension_of(path: &Path) -> String {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 

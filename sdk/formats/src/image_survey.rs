@@ -1,0 +1,80 @@
+//! What the image files among data are like, for the surveys of the plugins for images.
+
+use medcoss_sdk::FoundFile;
+use medcoss_sdk::image::Image;
+
+use crate::image_file;
+
+/// Images that are looked at, evenly spaced.
+const MAX_IMAGES: usize = 16;
+/// Files above this size in bytes are not decoded for a survey.
+const MAX_BYTES: u64 = 1 << 25;
+/// Mean difference of an image's channels from which it is in colour: stained tissue has 0.1 and more, a grey image in a
+/// file of three channels less than 0.01.
+const COLOURFUL: f32 = 0.03;
+
+/// What image files are like.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ImageSurvey {
+    /// Number of images that were looked at.
+    pub n_images: usize,
+    /// Number of them in colour.
+    pub n_colourful: usize,
+    /// Rows and columns: medians.
+    pub size: [usize; 2],
+}
+
+impl ImageSurvey {
+    /// Looks at some of the files; those that cannot be read are passed over.
+    pub fn of(files: &[&FoundFile]) -> Self {
+        let n = files.len().min(MAX_IMAGES);
+        let evenly = (0..n).map(|at| files[at * files.len() / n]);
+        let images: Vec<Image> = evenly
+            .filter(|file| file.bytes <= MAX_BYTES)
+            .filter_map(|file| image_file::read_image(&file.path).ok())
+            .collect();
+        let median = |side: fn(&Image) -> usize| {
+            let mut sides: Vec<usize> = images.iter().map(side).collect();
+            sides.sort_unstable();
+            sides.get(sides.len() / 2).copied().unwrap_or_default()
+        };
+        Self {
+            n_images: images.len(),
+            n_colourful: images.iter().filter(|image| colour_of(image) > COLOURFUL).count(),
+            size: [median(Image::height), median(Image::width)],
+        }
+    }
+
+    /// Share of the images that are in colour.
+    pub fn colourful_share(&self) -> f64 {
+        self.n_colourful as f64 / self.n_images.max(1) as f64
+    }
+}
+
+/// Mean distance of the largest from the smallest channel.
+fn colour_of(image: &Image) -> f32 {
+    if image.channels() < 3 {
+        return 0.0;
+    }
+    let pixels = image.pixels().chunks_exact(image.channels());
+    let n = pixels.len().max(1) as f32;
+    let range = |pixel: &[f32]| {
+        let most = pixel.iter().copied().fold(f32::MIN, f32::max);
+        most - pixel.iter().copied().fold(f32::MAX, f32::min)
+    };
+    pixels.map(range).sum::<f32>() / n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_in_three_channels_is_not_in_colour() {
+        let image = |pixel: [f32; 3]| Image::new([2, 2, 3], pixel.repeat(4)).unwrap();
+        assert_eq!(colour_of(&image([0.5, 0.5, 0.5])), 0.0);
+        assert!((colour_of(&image([0.9, 0.3, 0.6])) - 0.6).abs() < 1e-6);
+        assert_eq!(colour_of(&Image::new([1, 2, 1], vec![0.1, 0.9]).unwrap()), 0.0);
+        assert_eq!(ImageSurvey::of(&[]), ImageSurvey::default());
+    }
+}
