@@ -142,6 +142,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
     }
     match command {
         Command::Demo(demo) => demo.run(),
+        Command::Init(init) => init.run(),
         Command::Plan(plan) => plan.run(),
         Command::Pretrain(pretrain) => pretrain.run(),
         Command::Resume(resume) => resume.run(),
