@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use medcoss_sdk::OpenRequest;
 
-use crate::corpus::{Corpus, Kind};
+use crate::corpus::Corpus;
+use crate::kind::Kind;
 use crate::options::Options;
 use crate::tokeniser::Tokeniser;
 

@@ -10,6 +10,7 @@ use std::{
 
 use medcoss_sdk::{Account, Error, Fingerprint, SampleRecord, code};
 
+use crate::kind::Kind;
 use crate::options::Unit;
 use crate::report_cleaning::{Cleaning, cleaned};
 
@@ -18,30 +19,6 @@ const MAX_REASONS: usize = 10_000;
 
 /// Most documents of a dataset. The ids of so many are about the longest answer that a host takes.
 pub const MAX_DOCUMENTS: usize = 1 << 23;
-
-/// What a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A document a line.
-    Lines,
-    /// One document.
-    Document,
-    /// A document a row.
-    Table,
-    /// A document a JSON object.
-    Objects,
-    /// Abstracts in labelled sentences.
-    Abstracts,
-    /// Questions with answers.
-    Questions,
-}
-
-impl Kind {
-    /// Whether its documents have columns by name.
-    pub fn has_columns(self) -> bool {
-        matches!(self, Self::Table | Self::Objects)
-    }
-}
 
 /// A file whose documents are here.
 #[derive(Debug)]
@@ -405,10 +382,7 @@ impl Corpus {
 
     /// All readable texts in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.documents.iter().filter_map(|document| match &document.content {
-            Content::Text(range) => Some(&self.text[range.clone()]),
-            Content::Unreadable(_) => None,
-        })
+        self.texts_with_kinds().map(|(_, text)| text)
     }
 
     /// Digest of the files' ids and contents.

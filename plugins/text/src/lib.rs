@@ -8,6 +8,7 @@
 mod census;
 mod corpus;
 mod dataset;
+mod kind;
 mod options;
 mod read;
 mod report_cleaning;

@@ -55,18 +55,20 @@ fn add_elements(
     while is_open && !corpus.is_full() {
         number += 1;
         let line = lines.line_of(at);
-        let damaged = |what: &str| {
+        let damaged = |id: String, what: &str| {
             let message = format!("{name}, line {line}: element {number}: {what}; what follows is not read");
-            (id(number), Error::corrupt(message))
+            (id, Error::corrupt(message))
         };
-        let end = value_at(content, at).map_err(|what| damaged(&what))?;
+        let end = value_at(content, at).map_err(|what| damaged(id(number), &what))?;
         objects.add(&content[at..end], id(number), &format!("{name}, line {line}"), corpus);
         let next = after_blanks(content, end);
         is_open = match content[next..].chars().next() {
             Some(',') => true,
             Some(']') => false,
+            // The element itself is there.
             Some(found) => {
-                return Err(damaged(&format!("it is followed by {found:?}; expected a comma or the end of the array")));
+                let what = format!("it is followed by {found:?}; expected a comma or the end of the array");
+                return Err(damaged(id(number + 1), &what));
             }
             None => return Err((id(number + 1), Error::corrupt(format!("{name}: the array never ends")))),
         };
@@ -149,6 +151,8 @@ mod tests {
             let found = corpus.unreadable().next().unwrap().message();
             assert!(found.starts_with(reason), "{found}");
             assert!(corpus.n_unreadable() < n, "{content}");
+            let ids: std::collections::BTreeSet<_> = (0..corpus.len()).map(|index| corpus.id(index)).collect();
+            assert_eq!(ids.len(), corpus.len(), "{content}");
         }
         let error = corpus("{\n\"note\": \"a\",\n", "note").unwrap_err();
         assert!(error.message().starts_with("t.json: EOF while parsing"), "{error}");

@@ -28,7 +28,8 @@ use medcoss_sdk::{
 };
 
 use crate::{
-    corpus::{Corpus, Kind, MAX_DOCUMENTS},
+    corpus::{Corpus, MAX_DOCUMENTS},
+    kind::Kind,
     options::{Options, TextFiles},
 };
 use content::{Content, MAX_LINE_BYTES, too_long};

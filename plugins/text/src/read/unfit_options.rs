@@ -2,7 +2,8 @@
 
 use medcoss_sdk::Error;
 
-use crate::corpus::{Corpus, Kind};
+use crate::corpus::Corpus;
+use crate::kind::Kind;
 use crate::options::{Options, Unit};
 
 /// Refuses an option that no file of the data fits, and counts the files that one does not fit where it fits others.
