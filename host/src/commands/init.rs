@@ -90,7 +90,7 @@ impl Init {
         in_order(&mut plugins);
         let (base, named) = self.named()?;
         let Recognition { recognised, unrecognised } = recognise(&plugins, &base, &named)?;
-        let unrecognised: Vec<Unrecognised> =
+        let mut unrecognised: Vec<Unrecognised> =
             unrecognised.into_iter().map(|found| Unrecognised { data: found.data, why: found.why }).collect();
         if recognised.is_empty() {
             let names: Vec<String> = unrecognised.iter().map(|found| found.data.display().to_string()).collect();
@@ -103,7 +103,10 @@ impl Init {
         for data in recognised {
             let plugin = plugins.iter().find(|plugin| plugin.description().id == data.modality);
             let plugin = plugin.context("a plugin went")?;
-            let (n_samples, files) = opened(plugin, &base, &data)?;
+            let (data, n_samples, files) = match opened(plugin, &base, &data) {
+                Ok((n_samples, files)) => (data, n_samples, files),
+                Err(error) => largest_part(plugin, &base, &data, &mut unrecognised)?.ok_or(error)?,
+            };
             reports.push(StageReport::of(&data, n_samples, files));
             stages.push(ProposedStage { data, n_samples });
         }
@@ -185,6 +188,65 @@ fn opened(plugin: &Plugin, base: &Path, data: &Recognised) -> Result<(usize, Opt
     Ok((dataset.ids().len(), dataset.account().cloned()))
 }
 
+/// Of data that cannot be opened as a whole, the files and folders that can be opened with the same options: those with the most samples.
+/// The others are reported. `None` where nothing in them can be opened.
+fn largest_part(
+    plugin: &Plugin,
+    base: &Path,
+    data: &Recognised,
+    unrecognised: &mut Vec<Unrecognised>,
+) -> Result<Option<(Recognised, usize, Option<DataAccount>)>> {
+    let mut parts: Vec<(Recognised, usize)> = Vec::new();
+    let mut left = Vec::new();
+    for path in data.data.iter().map(|path| children(base, path)).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        let named = Named { path: path.clone(), modality: Some(data.modality.clone()) };
+        let Some(part) = recognise(std::slice::from_ref(plugin), base, &[named])?.recognised.pop() else { continue };
+        match opened(plugin, base, &part) {
+            Ok((n_samples, _)) => match parts.iter_mut().find(|(other, _)| other.survey.options == part.survey.options)
+            {
+                Some((other, n)) => {
+                    other.data.push(path);
+                    *n += n_samples;
+                }
+                None => parts.push((part, n_samples)),
+            },
+            Err(error) => left.push(Unrecognised { data: path, why: vec![format!("{:#}", error.root_cause())] }),
+        }
+    }
+    parts.sort_by_key(|(_, n_samples)| std::cmp::Reverse(*n_samples));
+    let mut parts = parts.into_iter();
+    let Some((mut largest, _)) = parts.next() else { return Ok(None) };
+    for (other, n_samples) in parts {
+        let why = format!("{n_samples} samples of {}, which need other options: a stage of their own", other.modality);
+        left.extend(other.data.into_iter().map(|data| Unrecognised { data, why: vec![why.clone()] }));
+    }
+    if let Some(survey) = plugin.survey(base, &largest.data)? {
+        largest.survey.facts = survey.facts;
+        largest.survey.why = survey.why;
+    }
+    let Ok((n_samples, files)) = opened(plugin, base, &largest) else { return Ok(None) };
+    unrecognised.append(&mut left);
+    Ok(Some((largest, n_samples, files)))
+}
+
+/// Files and folders in a folder, in the order of their names, but for hidden ones; none in a file.
+fn children(base: &Path, path: &Path) -> Result<Vec<PathBuf>> {
+    let place = base.join(path);
+    if !place.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(&place).with_context(|| format!("{} cannot be listed", path.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
+            names.push(path.join(name));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 impl StageReport {
     fn of(data: &Recognised, n_samples: usize, files: Option<DataAccount>) -> Self {
         let survey = &data.survey;
@@ -218,7 +280,7 @@ impl Report {
             text.push('\n');
         }
         for Unrecognised { data, why } in &self.unrecognised {
-            text.push_str(&format!("{}: no plugin knows it\n", data.display()));
+            text.push_str(&format!("{}: in no stage\n", data.display()));
             why.iter().for_each(|why| text.push_str(&format!("  {}\n", untrusted_text(why))));
         }
         let configuration = self.configuration.display();
