@@ -223,5 +223,5 @@ fn a_child_that_dies_in_a_rule_breaks_that_rule_and_the_next_goes_on_behind_it()
         assert!(!rule["remedy"].as_str().unwrap().is_empty());
     }
     assert_eq!(rule_report(&report, "memory")["outcome"], "passed");
-    assert_eq!(report["n_skipped"], 11);
+    assert_eq!(report["n_skipped"], 12);
 }

@@ -42,7 +42,7 @@ fn source_of(folder: &Path, files: &[(&str, &[u8])]) -> Result<VolumeSource, Err
     for (name, bytes) in files {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
-    let mut found = find_volumes(folder, &[".".into()], &ScanRules::CT)?.sources;
+    let mut found = find_volumes(folder, &[".".into()], &ScanRules::MR)?.sources;
     assert_eq!(found.len(), 1, "{found:?}");
     Ok(found.remove(0))
 }

@@ -156,7 +156,7 @@ fn what_is_not_read_is_named() {
     let refused_explicitly = |bytes: &[u8], says: &str| {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("scan.npy"), bytes).unwrap();
-        let source = find_volumes(folder.path(), &["scan.npy".into()], &ScanRules::CT).unwrap().sources.remove(0);
+        let source = find_volumes(folder.path(), &["scan.npy".into()], &ScanRules::MR).unwrap().sources.remove(0);
         let error = source.read().unwrap_err();
         assert!(error.code() == code::UNSUPPORTED && error.to_string().contains(says), "{error}");
     };
