@@ -2,6 +2,7 @@
 //!
 //! Only evaluation looks at labels; training never does.
 
+mod column;
 mod rows;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::table::Delimiter;
 use crate::{Error, FoundFile, SampleRecord, log};
+use column::Column;
 use rows::shown;
 
 /// Largest weight of a sample.
@@ -78,16 +80,6 @@ impl FileFacts {
     }
 }
 
-/// What a column of the table holds.
-#[derive(Debug, Clone, PartialEq)]
-enum Column {
-    Label,
-    Group,
-    Pair,
-    Weight,
-    Metadata(String),
-}
-
 impl LabelTable {
     /// A table with labels alone.
     pub fn new(file: impl Into<PathBuf>, key_column: impl Into<String>, label_column: impl Into<String>) -> Self {
@@ -146,7 +138,7 @@ impl LabelTable {
     /// column, or has a weight that is none.
     pub fn facts_of(&self, base: &Path, files: &[FoundFile]) -> Result<Vec<FileFacts>, Error> {
         let path = base.join(&self.file);
-        let rows = self.read(&path, self.titles()?)?;
+        let rows = rows::read(&path, &self.key_column, self.delimiter, self.titles()?)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let facts = |file: &FoundFile| match look_up(&rows.by_key, folder, &file.path) {
             Some(texts) => self.facts(&rows.columns, texts),
@@ -220,18 +212,6 @@ impl LabelTable {
             titles.push((column, title));
         }
         Ok(titles)
-    }
-}
-
-impl Column {
-    fn in_words(&self) -> String {
-        match self {
-            Self::Label => "labels".into(),
-            Self::Group => "groups".into(),
-            Self::Pair => "pairs".into(),
-            Self::Weight => "weights".into(),
-            Self::Metadata(name) => format!("values of {name}"),
-        }
     }
 }
 

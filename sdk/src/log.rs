@@ -35,7 +35,7 @@ pub fn debug(message: &str) {
     send(4, message);
 }
 
-/// Progress of a long call, told to the host ten times a second at most.
+/// Progress of a long call, reported to the host ten times a second at most.
 #[derive(Debug)]
 pub struct Paced {
     what: &'static str,

@@ -11,7 +11,7 @@ use crate::error::PluginError;
 
 /// Files of a reason that are kept as examples.
 const N_EXAMPLES: usize = 5;
-/// Most reasons that are told apart.
+/// Most reasons that are distinguished.
 const MAX_REASONS: usize = 1000;
 /// What further reasons are counted as.
 const OTHER_REASONS: &str = "for other reasons";

@@ -7,7 +7,8 @@ use medcoss_abi::abi_stable::std_types::{RResult, RString};
 use medcoss_abi::message::{Description, Survey, SurveyRequest, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
 use medcoss_caller::Shape;
-use medcoss_caller::answers::{check_description, check_size, check_survey, check_synthesised};
+use medcoss_caller::answers::{check_description, check_size, check_synthesised};
+use medcoss_caller::survey::check_survey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::assignments::set;
 use crate::data_source::DataSource;
+pub use crate::one_or_more::OneOrMore;
 use crate::recipe::Recipe;
 use crate::renamed_settings::refuse_former_names;
 
@@ -306,26 +307,6 @@ impl StageSection {
         let (epochs, warmup_epochs, batch_size, gradient_accumulation) = (None, None, None, None);
         let (modality, options) = (modality.into(), toml::Table::new());
         Self { modality, root: None, data, epochs, warmup_epochs, batch_size, gradient_accumulation, options }
-    }
-}
-
-/// A path, or a list of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum OneOrMore {
-    /// One path.
-    One(PathBuf),
-    /// Several paths.
-    More(Vec<PathBuf>),
-}
-
-impl OneOrMore {
-    /// The paths as a list.
-    pub fn paths(&self) -> Vec<PathBuf> {
-        match self {
-            Self::One(path) => vec![path.clone()],
-            Self::More(paths) => paths.clone(),
-        }
     }
 }
 

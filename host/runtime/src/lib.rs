@@ -25,6 +25,7 @@ pub mod modality_data;
 pub mod new_stage;
 pub mod numbers;
 pub mod observer;
+mod one_or_more;
 mod option_presets;
 pub mod plan;
 pub mod plugin_dataset;

@@ -2,12 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use medcoss_abi::message::{Description, Survey, Synthesised};
+use medcoss_abi::message::{Description, Synthesised};
 
-use crate::records::is_text;
-
-/// Most facts and options of a survey.
-const MAX_SURVEYED: usize = 256;
 /// Longest id of a sample in bytes, and longest other text of a record.
 pub const MAX_ID_BYTES: usize = 1024;
 /// Largest answer in bytes that is parsed.
@@ -51,27 +47,6 @@ pub fn check_description(description: &Description, id: &str) -> Result<(), Stri
         return Err("the options' schema is not a JSON object".into());
     }
     Ok(())
-}
-
-/// Checks what a plugin makes of data that it looked at.
-///
-/// # Errors
-/// What was found and what was expected.
-pub fn check_survey(survey: &Survey) -> Result<(), String> {
-    let Survey { fit, why, facts, options } = survey;
-    if !(0.0..=1.0).contains(fit) {
-        return Err(format!("the fit is {fit}; it must be 0 to 1"));
-    }
-    if facts.len().max(options.len()) > MAX_SURVEYED {
-        let (facts, options) = (facts.len(), options.len());
-        return Err(format!("it has {facts} facts and {options} options; there may be {MAX_SURVEYED} of each"));
-    }
-    let of_facts = facts.iter().flat_map(|fact| [&fact.name, &fact.value]);
-    let of_options = options.iter().flat_map(|option| [&option.name, &option.reason]);
-    match [why].into_iter().chain(of_facts).chain(of_options).find(|text| !is_text(text)) {
-        Some(text) => Err(format!("it says {text:?}; texts must be 1 to {MAX_ID_BYTES} bytes of printable characters")),
-        None => Ok(()),
-    }
 }
 
 /// Checks a fingerprint: 8 to 128 hexadecimal digits.

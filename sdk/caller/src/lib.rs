@@ -26,6 +26,7 @@ pub mod options;
 pub mod records;
 mod sample;
 mod shape;
+pub mod survey;
 mod view;
 
 pub use buffers::{ALL_EXTRAS, Batch, FillPattern, GuardSizes, GuardedBatch, Overwritten, Side};

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::{Column, LabelTable};
-use crate::table::Rows;
+use super::column::Column;
+use crate::table::{Delimiter, Rows};
 use crate::{Error, log, text_encoding};
 
 /// Longest row of a table in bytes.
@@ -30,83 +30,85 @@ pub(super) fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
 }
 
-impl LabelTable {
-    /// The texts of each key, in the columns of these titles.
-    pub(super) fn read(&self, path: &Path, titles: Vec<(Column, &str)>) -> Result<KeyedRows, Error> {
-        let name = format!("labels {}", path.display());
-        let bytes = bytes_of(path, &name)?;
-        let decoded = text_encoding::decode(&bytes, &name)?;
-        if decoded.was_utf16 {
-            log::info(&format!("{name} are UTF-16, as the byte order mark says"));
-        }
-        let content: &str = &decoded.text;
-        let wanted: Vec<&str> =
-            std::iter::once(self.key_column.as_str()).chain(titles.iter().map(|(_, title)| *title)).collect();
-        let dialect = self.delimiter.of_table(path, content, &wanted, &name)?;
-        if dialect.is_guess {
-            log::warn(&format!(
-                "{name}: fields are separated by {}, as the header and the first rows show; `delimiter` states it",
-                dialect.in_words()
-            ));
-        }
-        let mut rows = Rows::new(content, dialect, MAX_ROW_BYTES);
-        let damaged = |error: csv::Error| Error::corrupt(format!("{name} are no table")).caused_by(&error);
-        let line_of = |start: usize| content[..start].bytes().filter(|&byte| byte == b'\n').count() + 1;
-        let fault = |start: usize, what: &str| Error::corrupt(format!("{name}, line {}: {what}", line_of(start)));
+/// The texts of each key, in the columns of these titles.
+pub(super) fn read(
+    path: &Path,
+    key_column: &str,
+    delimiter: Delimiter,
+    titles: Vec<(Column, &str)>,
+) -> Result<KeyedRows, Error> {
+    let name = format!("labels {}", path.display());
+    let bytes = bytes_of(path, &name)?;
+    let decoded = text_encoding::decode(&bytes, &name)?;
+    if decoded.was_utf16 {
+        log::info(&format!("{name} are UTF-16, as the byte order mark says"));
+    }
+    let content: &str = &decoded.text;
+    let wanted: Vec<&str> = std::iter::once(key_column).chain(titles.iter().map(|(_, title)| *title)).collect();
+    let dialect = delimiter.of_table(path, content, &wanted, &name)?;
+    if dialect.is_guess {
+        log::warn(&format!(
+            "{name}: fields are separated by {}, as the header and the first rows show; `delimiter` states it",
+            dialect.in_words()
+        ));
+    }
+    let mut rows = Rows::new(content, dialect, MAX_ROW_BYTES);
+    let damaged = |error: csv::Error| Error::corrupt(format!("{name} are no table")).caused_by(&error);
+    let line_of = |start: usize| content[..start].bytes().filter(|&byte| byte == b'\n').count() + 1;
+    let fault = |start: usize, what: &str| Error::corrupt(format!("{name}, line {}: {what}", line_of(start)));
 
-        let mut row = csv::StringRecord::new();
-        if let Some(found) = rows.next(&mut row).map_err(damaged)?
-            && let Some(what) = found.quoting.fault()
-        {
+    let mut row = csv::StringRecord::new();
+    if let Some(found) = rows.next(&mut row).map_err(damaged)?
+        && let Some(what) = found.quoting.fault()
+    {
+        return Err(fault(found.start, what));
+    }
+    let header: Vec<String> = row.iter().map(|title| title.trim().to_owned()).collect();
+    let key_place = position(key_column, &header, &name)?;
+    let columns: Vec<(Column, usize)> = titles
+        .into_iter()
+        .map(|(column, title)| Ok((column, position(title, &header, &name)?)))
+        .collect::<Result<_, Error>>()?;
+
+    let mut by_key: HashMap<String, Vec<String>> = HashMap::new();
+    while let Some(found) = rows.next(&mut row).map_err(damaged)? {
+        if let Some(what) = found.quoting.fault() {
             return Err(fault(found.start, what));
         }
-        let header: Vec<String> = row.iter().map(|title| title.trim().to_owned()).collect();
-        let key_column = position(&self.key_column, &header, &name)?;
-        let columns: Vec<(Column, usize)> = titles
-            .into_iter()
-            .map(|(column, title)| Ok((column, position(title, &header, &name)?)))
-            .collect::<Result<_, Error>>()?;
-
-        let mut by_key: HashMap<String, Vec<String>> = HashMap::new();
-        while let Some(found) = rows.next(&mut row).map_err(damaged)? {
-            if let Some(what) = found.quoting.fault() {
-                return Err(fault(found.start, what));
-            }
-            row.trim();
-            if row.len() == 1 && row[0].is_empty() {
-                continue;
-            }
-            if row.len() != header.len() {
-                let what = format!("a row of {} fields; expected {}, as in the header", row.len(), header.len());
-                return Err(fault(found.start, &what));
-            }
-            let texts: Vec<&str> = columns.iter().map(|&(_, at)| row.get(at).unwrap_or_default()).collect();
-            let Some(key) = row.get(key_column).filter(|key| !key.is_empty()) else { continue };
-            if texts.iter().all(|text| text.is_empty()) {
-                continue;
-            }
-            let file = key.replace('\\', "/");
-            let known = by_key.entry(file.trim_start_matches("./").to_owned()).or_default();
-            known.resize(columns.len(), String::new());
-            for ((known, text), (column, _)) in known.iter_mut().zip(texts).zip(&columns) {
-                if known.is_empty() {
-                    *known = text.to_owned();
-                } else if !text.is_empty() && known != text {
-                    return Err(Error::bad_request(format!(
-                        "{name} give {:?} two {}, {:?} and {:?}",
-                        shown(key),
-                        column.in_words(),
-                        shown(known),
-                        shown(text)
-                    )));
-                }
-            }
-            if by_key.len() > MAX_ROWS {
-                return Err(Error::unsupported(format!("{name} have more than {MAX_ROWS} rows with a label")));
+        row.trim();
+        if row.len() == 1 && row[0].is_empty() {
+            continue;
+        }
+        if row.len() != header.len() {
+            let what = format!("a row of {} fields; expected {}, as in the header", row.len(), header.len());
+            return Err(fault(found.start, &what));
+        }
+        let texts: Vec<&str> = columns.iter().map(|&(_, at)| row.get(at).unwrap_or_default()).collect();
+        let Some(key) = row.get(key_place).filter(|key| !key.is_empty()) else { continue };
+        if texts.iter().all(|text| text.is_empty()) {
+            continue;
+        }
+        let file = key.replace('\\', "/");
+        let known = by_key.entry(file.trim_start_matches("./").to_owned()).or_default();
+        known.resize(columns.len(), String::new());
+        for ((known, text), (column, _)) in known.iter_mut().zip(texts).zip(&columns) {
+            if known.is_empty() {
+                *known = text.to_owned();
+            } else if !text.is_empty() && known != text {
+                return Err(Error::bad_request(format!(
+                    "{name} give {:?} two {}, {:?} and {:?}",
+                    shown(key),
+                    column.in_words(),
+                    shown(known),
+                    shown(text)
+                )));
             }
         }
-        Ok(KeyedRows { columns, by_key })
+        if by_key.len() > MAX_ROWS {
+            return Err(Error::unsupported(format!("{name} have more than {MAX_ROWS} rows with a label")));
+        }
     }
+    Ok(KeyedRows { columns, by_key })
 }
 
 /// The whole table.

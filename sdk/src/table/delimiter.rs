@@ -45,7 +45,7 @@ pub struct Dialect {
     pub delimiter: u8,
     /// Byte at which the header begins: after a first line `sep=;`, as some spreadsheets write it.
     pub start: usize,
-    /// Whether the delimiter was found in the table and is not the one of its extension, so that the user must be told.
+    /// Whether the delimiter was found in the table and is not the one of its extension, so that the user must know.
     pub is_guess: bool,
 }
 
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_an_error_that_names_the_option() {
+    fn what_cannot_be_decided_is_an_error_that_names_the_option() {
         let error = dialect("a.csv", "id;name, first;n\n1;Doe, J;1\n", &[]).unwrap_err();
         assert_eq!(
             error.message(),

@@ -25,7 +25,7 @@ pub use listed::{Layout, Listed};
 pub use resolved::ResolvedData;
 pub use side::Side;
 
-use crate::config::OneOrMore;
+use crate::one_or_more::OneOrMore;
 
 /// The data of a stage or task, as a configuration names them.
 #[derive(Debug, Clone, PartialEq, Serialize)]

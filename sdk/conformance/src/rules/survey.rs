@@ -2,7 +2,7 @@
 
 use medcoss_abi::message::{Open, Survey, SurveyRequest};
 use medcoss_abi::operation;
-use medcoss_caller::answers::check_survey;
+use medcoss_caller::survey::check_survey;
 use serde_json::{Map, Value};
 
 use crate::open_dataset::OpenDataset;
