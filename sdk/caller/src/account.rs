@@ -25,7 +25,7 @@ impl AccountChecks {
     pub fn next_page(&self) -> Option<(u64, u64)> {
         match self.n_left_out {
             None => Some((0, PAGE)),
-            Some(n) => (self.next < n).then(|| (self.next, PAGE)),
+            Some(n) => (self.next < n).then_some((self.next, PAGE)),
         }
     }
 
