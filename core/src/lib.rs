@@ -16,9 +16,11 @@ pub mod clustering;
 pub mod confined_path;
 pub mod continual;
 pub mod data;
+pub mod decoders;
 pub mod device;
 mod error;
 pub mod evaluation;
+pub mod finetuning;
 #[allow(unsafe_code)]
 pub mod fused;
 pub mod model;

@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, data_check, demo, embed, eval, export, import, init, plan, plugin_check, plugin_inspect,
-    plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, pretrain, report, resume, show,
+    bench, compare, data_check, demo, embed, eval, export, finetune, import, init, plan, plugin_check, plugin_inspect,
+    plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, predict, pretrain, report, resume, show,
     stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
@@ -51,6 +51,8 @@ enum Command {
     Export(export::Export),
     Embed(embed::Embed),
     Eval(eval::Eval),
+    Finetune(finetune::Finetune),
+    Predict(predict::Predict),
     Compare(compare::Compare),
     Report(report::Report),
     /// Examine data before the training
@@ -68,10 +70,10 @@ enum Command {
 impl Command {
     /// Whether the command computes with a model. The other commands start no threads for computing.
     fn computes(&self) -> bool {
-        use Command::{Bench, Compare, Demo, Embed, Eval, Plan, Pretrain, Resume, Stage};
+        use Command::{Bench, Compare, Demo, Embed, Eval, Finetune, Plan, Predict, Pretrain, Resume, Stage};
         matches!(
             self,
-            Demo(_) | Plan(_) | Pretrain(_) | Resume(_) | Stage(_) | Embed(_) | Eval(_) | Compare(_) | Bench(_)
+            Demo(_) | Plan(_) | Pretrain(_) | Resume(_) | Stage(_) | Embed(_) | Eval(_) | Finetune(_) | Predict(_) | Compare(_) | Bench(_)
         )
     }
 }
@@ -154,6 +156,8 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Export(export) => export.run(),
         Command::Embed(embed) => embed.run(),
         Command::Eval(eval) => eval.run(),
+        Command::Finetune(finetune) => finetune.run(),
+        Command::Predict(predict) => predict.run(),
         Command::Compare(compare) => compare.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),

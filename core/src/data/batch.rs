@@ -51,6 +51,8 @@ pub struct PatchBatch {
     pub valid: Vec<bool>,
     /// Grid of the tokens, where the dataset knows it.
     pub layout: Option<Arc<GridLayout>>,
+    /// Affine maps from tokens to voxels of the samples' files, see [`super::RawBatch::affines`]; empty where they are not known.
+    pub affines: Vec<f32>,
 }
 
 impl PatchBatch {
@@ -154,6 +156,11 @@ fn prepare_patches(
         }
     }
     batch.n_visible = batch.visible_index.len().checked_div(keep.len()).unwrap_or(0);
+    if !raw.affines.is_empty() {
+        let n_slots = raw.mask.len() / n_tokens;
+        let n_affine = raw.affines.len() / n_slots.max(1);
+        batch.affines = keep.iter().flat_map(|slot| &raw.affines[slot * n_affine..][..n_affine]).copied().collect();
+    }
     batch
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct BatchRequest<'a> {
     pub seeds: Vec<u64>,
     /// Whether masked tokens become targets of the pretext task.
     pub with_targets: bool,
+    /// Whether the masks of continuous tokens are left out, so that all tokens are visible.
+    pub unmasked: bool,
     /// Generator of an intra-modal mixup; none for a batch without mixup.
     pub mixup: Option<Rng>,
 }
@@ -43,12 +45,17 @@ impl<'a> BatchRequest<'a> {
     /// A request for samples in the evaluation view: neither augmented nor masked.
     pub fn evaluation(dataset: &'a dyn Dataset, indices: Vec<u64>) -> Self {
         let seeds = vec![0; indices.len()];
-        Self { dataset, view: View::Evaluation, indices, seeds, with_targets: false, mixup: None }
+        Self { dataset, view: View::Evaluation, indices, seeds, with_targets: false, unmasked: false, mixup: None }
     }
 
     /// A request for samples in the training view: augmented and masked, with targets of the pretext task.
     pub fn pretext(dataset: &'a dyn Dataset, indices: Vec<u64>, seeds: Vec<u64>) -> Self {
-        Self { dataset, view: View::Training, indices, seeds, with_targets: true, mixup: None }
+        Self { dataset, view: View::Training, indices, seeds, with_targets: true, unmasked: false, mixup: None }
+    }
+
+    /// A request for samples of continuous tokens as they are augmented in the training view, and not masked.
+    pub fn augmented(dataset: &'a dyn Dataset, indices: Vec<u64>, seeds: Vec<u64>) -> Self {
+        Self { dataset, view: View::Training, indices, seeds, with_targets: false, unmasked: true, mixup: None }
     }
 
     /// Reads and prepares the batch. `raw` is scratch memory with any content; afterwards `raw` holds the samples as the dataset delivered them.
@@ -56,11 +63,14 @@ impl<'a> BatchRequest<'a> {
     /// # Errors
     /// A dataset that fails as a whole.
     pub fn load(self, raw: &mut RawBatch) -> Result<LoadedBatch> {
-        let Self { dataset, view, indices, seeds, with_targets, mut mixup } = self;
+        let Self { dataset, view, indices, seeds, with_targets, unmasked, mut mixup } = self;
         if indices.is_empty() {
             return Ok(LoadedBatch::default());
         }
         let reports = dataset.fill(view, &indices, &seeds, raw)?;
+        if unmasked {
+            raw.mask.fill(0);
+        }
         let is_void = |slot: usize| reports.iter().any(|report| report.slot == slot && report.is_void(view));
         let valid: Vec<usize> = (0..indices.len()).filter(|slot| !is_void(*slot)).collect();
         let mixup = mixup.as_mut().map(|rng| Mixup { rng });

@@ -58,6 +58,9 @@ pub struct RawBatch {
     pub valid: Vec<u8>,
     /// Targets of continuous tokens, `[n, n_tokens, d_target]`. Empty where the tokens are the targets, and in the evaluation view.
     pub targets: Vec<f32>,
+    /// Affine maps from tokens along the axes of the grid to voxels of the sample's file, `[n, n_axes, n_axes + 1]`: token `k` covers `k` to `k + 1`, and
+    /// voxel `j` covers `j` to `j + 1`. Empty where they are not known, and in the training view.
+    pub affines: Vec<f32>,
 }
 
 /// Targets of masked continuous tokens.

@@ -44,7 +44,7 @@ pub use retrieval::{Retrieved, retrieve};
 pub use score_matrix::ScoreMatrix;
 pub use scores::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
 pub use segmentation::{dice, hausdorff_95};
-pub use segmentation_maps::{ClassMaps, SegmentationClasses};
+pub use segmentation_maps::{ClassMaps, IGNORED, SegmentationClasses};
 pub use segmentation_probe::{SegmentationProbe, TokenFeatures};
 pub use segmentation_scores::{SampleSegmentation, SegmentationScores};
 pub use split::{Split, draw_samples};

@@ -1,5 +1,7 @@
 //! Class maps of samples for segmentation: label maps as classes, token by token.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::label_map::{LabelMap, LabelMapSource};
@@ -20,7 +22,13 @@ pub enum SegmentationClasses {
     Foreground(Foreground),
     /// One class for each of these labels, in this order; all other labels are background.
     Labels(Vec<u16>),
+    /// Classes by name, each with its labels; all other labels are background. A label of several classes makes them overlap: an organ with labels 1 and 2,
+    /// its tumour with label 2.
+    Named(BTreeMap<String, Vec<u16>>),
 }
+
+/// Code of a voxel that neither loss nor score counts.
+pub const IGNORED: u8 = 255;
 
 /// The word `"foreground"` in settings, for [`SegmentationClasses::Foreground`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +47,17 @@ impl SegmentationClasses {
     /// # Errors
     /// What is wrong with them.
     pub fn check(&self) -> Result<()> {
-        let Self::Labels(labels) = self else { return Ok(()) };
+        let labels = match self {
+            Self::Foreground(_) => return Ok(()),
+            Self::Labels(labels) => labels.clone(),
+            Self::Named(classes) => {
+                if let Some((name, _)) = classes.iter().find(|(_, labels)| labels.is_empty()) {
+                    let expected = "at least one label";
+                    return Err(SettingError::out_of_range(&format!("classes.{name}"), "empty", expected).into());
+                }
+                self.labels()
+            }
+        };
         let wrong = |what: String| Err(SettingError::out_of_range("classes", format!("{labels:?}"), what).into());
         if labels.is_empty() || labels.len() > MOST {
             return wrong(format!("1 to {MOST} labels"));
@@ -78,14 +96,57 @@ impl SegmentationClasses {
         match self {
             Self::Foreground(_) => vec!["foreground".into()],
             Self::Labels(labels) => labels.iter().map(u16::to_string).collect(),
+            Self::Named(classes) => classes.keys().cloned().collect(),
         }
     }
 
-    /// Class of a label; 0 is the background.
+    /// The labels of all classes, each once, in the order of the classes; for the foreground 1.
+    pub fn labels(&self) -> Vec<u16> {
+        match self {
+            Self::Foreground(_) => vec![1],
+            Self::Labels(labels) => labels.clone(),
+            Self::Named(classes) => {
+                let mut all: Vec<u16> = Vec::new();
+                for label in classes.values().flatten() {
+                    if !all.contains(label) {
+                        all.push(*label);
+                    }
+                }
+                all
+            }
+        }
+    }
+
+    /// Whether a label is of several classes.
+    pub fn overlap(&self) -> bool {
+        match self {
+            Self::Named(classes) => classes.values().map(Vec::len).sum::<usize>() > self.labels().len(),
+            _ => false,
+        }
+    }
+
+    /// Classes of a code of [`ClassMaps`], as a sum of powers of two of which the first class has the 0th. Codes are classes, counted from 1, or, where
+    /// classes overlap, places among [`SegmentationClasses::labels`], counted from 1.
+    pub fn members(&self, code: u8) -> u16 {
+        let Some(at) = usize::from(code).checked_sub(1) else { return 0 };
+        match self {
+            Self::Named(classes) if self.overlap() => {
+                let label = self.labels().get(at).copied();
+                let has = |labels: &Vec<u16>| label.is_some_and(|label| labels.contains(&label));
+                classes.values().enumerate().map(|(class, labels)| u16::from(has(labels)) << class).sum()
+            }
+            _ => 1u16.checked_shl(at as u32).unwrap_or(0),
+        }
+    }
+
+    /// Code of a label; 0 is the background.
     fn of(&self, label: u16) -> u8 {
+        let place = |found: Option<usize>| found.map_or(0, |at| at as u8 + 1);
         match self {
             Self::Foreground(_) => u8::from(label != 0),
-            Self::Labels(labels) => labels.iter().position(|class| *class == label).map_or(0, |at| at as u8 + 1),
+            Self::Labels(labels) => place(labels.iter().position(|class| *class == label)),
+            Self::Named(_) if self.overlap() => place(self.labels().iter().position(|own| *own == label)),
+            Self::Named(classes) => place(classes.values().position(|labels| labels.contains(&label))),
         }
     }
 }
@@ -110,11 +171,16 @@ pub struct ClassMaps {
 }
 
 impl ClassMaps {
-    /// Reads the label maps of samples. Samples without a label map are listed in `invalid`.
+    /// Reads the label maps of samples. Samples without a label map are listed in `invalid`. Voxels with the label `ignored` count for nothing.
     ///
     /// # Errors
     /// Classes that make no sense, masks that cannot be read as a whole, not a single sample with a label map.
-    pub fn read(masks: &dyn LabelMapSource, indices: &[u64], classes: &SegmentationClasses) -> Result<Self> {
+    pub fn read(
+        masks: &dyn LabelMapSource,
+        indices: &[u64],
+        classes: &SegmentationClasses,
+        ignored: Option<u16>,
+    ) -> Result<Self> {
         classes.check()?;
         let mut read = Self {
             shape: Vec::new(),
@@ -128,7 +194,7 @@ impl ClassMaps {
         for some in indices.chunks(AT_ONCE) {
             for (&index, map) in some.iter().zip(masks.label_maps(some)?) {
                 match map {
-                    Ok(map) => read.push(index, map, classes)?,
+                    Ok(map) => read.push(index, map, classes, ignored)?,
                     Err(sample) => read.invalid.push((index, sample.message)),
                 }
             }
@@ -143,7 +209,13 @@ impl ClassMaps {
         }
     }
 
-    fn push(&mut self, index: u64, map: LabelMap, classes: &SegmentationClasses) -> Result<()> {
+    fn push(
+        &mut self,
+        index: u64,
+        map: LabelMap,
+        classes: &SegmentationClasses,
+        ignored: Option<u16>,
+    ) -> Result<()> {
         if self.rows.is_empty() {
             let fits = map.shape.len() == self.grid.len()
                 && map.shape.iter().zip(&self.grid).all(|(side, n)| *side > 0 && side.is_multiple_of(*n));
@@ -161,8 +233,13 @@ impl ClassMaps {
         let n = map.values.len();
         let start = self.values.len();
         self.values.resize(start + n, 0);
+        let mut last: Option<(u16, u8)> = None;
         for (place, label) in self.places().into_iter().zip(&map.values) {
-            self.values[start + place] = classes.of(*label);
+            // Each label is looked up once for its run of voxels, of which masks have long ones.
+            if last.is_none_or(|(known, _)| known != *label) {
+                last = Some((*label, if Some(*label) == ignored { IGNORED } else { classes.of(*label) }));
+            }
+            self.values[start + place] = last.map_or(0, |(_, code)| code);
         }
         self.rows.push(index);
         self.spacing_mm.push(map.spacing_mm);
@@ -226,7 +303,7 @@ impl ClassMaps {
             Some(spacing) if all_known => spacing.iter().product(),
             _ => 1.0,
         };
-        let n = |at: usize| self.of(at).iter().filter(|class| **class != 0).count() as f64;
+        let n = |at: usize| self.of(at).iter().filter(|class| ![0, IGNORED].contains(class)).count() as f64;
         (0..self.rows.len()).map(|at| n(at) * a_voxel(at)).collect()
     }
 }
@@ -275,20 +352,20 @@ pub(super) mod tests {
         let values: Vec<u16> = (1..=12).collect();
         let masks = Painted { grid: vec![2, 2], maps: vec![Some(map(&[2, 6], &values, None)), None] };
         let classes = SegmentationClasses::Labels((1..=12).collect());
-        let maps = ClassMaps::read(&masks, &[1, 0], &classes).unwrap();
+        let maps = ClassMaps::read(&masks, &[1, 0], &classes, None).unwrap();
         assert_eq!(maps.of(0), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
         assert_eq!((maps.rows.as_slice(), maps.invalid.as_slice()), (&[0][..], &[(1, "it has no mask".into())][..]));
 
         // One by two tokens of two rows and three columns.
         let masks = Painted { grid: vec![1, 2], ..masks };
-        let maps = ClassMaps::read(&masks, &[0], &classes).unwrap();
+        let maps = ClassMaps::read(&masks, &[0], &classes, None).unwrap();
         assert_eq!(maps.of(0), [1, 2, 3, 7, 8, 9, 4, 5, 6, 10, 11, 12]);
         assert_eq!(maps.in_space(maps.of(0)), (1..=12).collect::<Vec<u8>>());
         assert_eq!((maps.n_tokens(), maps.n_in_token(), maps.n_classes()), (2, 6, 13));
 
         let volume: Vec<u16> = (0..2 * 4 * 6).map(|at| at % 5).collect();
         let masks = Painted { grid: vec![1, 2, 3], maps: vec![Some(map(&[2, 4, 6], &volume, None))] };
-        let maps = ClassMaps::read(&masks, &[0], &SegmentationClasses::Labels(vec![1, 2, 3, 4])).unwrap();
+        let maps = ClassMaps::read(&masks, &[0], &SegmentationClasses::Labels(vec![1, 2, 3, 4]), None).unwrap();
         assert!(maps.in_space(maps.of(0)).iter().zip(&volume).all(|(class, label)| u16::from(*class) == *label));
         // The second token begins with the third column of the first rows.
         assert_eq!(maps.of(0)[8..12], [2, 3, 8 % 5, 9 % 5].map(|label| label as u8));
@@ -297,7 +374,7 @@ pub(super) mod tests {
     #[test]
     fn labels_become_classes_as_asked() {
         let masks = Painted { grid: vec![1], maps: vec![Some(map(&[6], &[0, 300, 7, 2, 300, 9], None)); 2] };
-        let of = |classes: &SegmentationClasses| ClassMaps::read(&masks, &[0], classes).map(|maps| maps.values);
+        let of = |classes: &SegmentationClasses| ClassMaps::read(&masks, &[0], classes, None).map(|maps| maps.values);
         assert_eq!(of(&SegmentationClasses::FOREGROUND).unwrap(), [0, 1, 1, 1, 1, 1]);
         assert_eq!(of(&SegmentationClasses::Labels(vec![300, 7])).unwrap(), [0, 1, 2, 0, 1, 0]);
         assert_eq!(
@@ -335,7 +412,7 @@ pub(super) mod tests {
         let found = |indices: &[u64]| SegmentationClasses::found_in(&masks, indices).unwrap_err().to_string();
         assert!(found(&[1]).contains("instance masks"));
         assert!(found(&[2, 0]).contains("hold nothing but background"));
-        let read = |indices: &[u64]| ClassMaps::read(&masks, indices, &SegmentationClasses::FOREGROUND).map(|_| ());
+        let read = |indices: &[u64]| ClassMaps::read(&masks, indices, &SegmentationClasses::FOREGROUND, None).map(|_| ());
         assert!(
             read(&[0])
                 .unwrap_err()
@@ -354,7 +431,7 @@ pub(super) mod tests {
             vec![Some(map(&[2, 2], &[1, 0, 2, 9], spacing)), Some(map(&[2, 2], &[0, 0, 1, 0], Some(vec![3.0, 3.0])))];
         let sizes = |maps: &[Option<LabelMap>]| {
             let masks = Painted { grid: vec![1, 1], maps: maps.to_vec() };
-            ClassMaps::read(&masks, &[0, 1], &SegmentationClasses::FOREGROUND).unwrap().sizes()
+            ClassMaps::read(&masks, &[0, 1], &SegmentationClasses::FOREGROUND, None).unwrap().sizes()
         };
         assert_eq!(sizes(&maps), [3.0, 9.0]);
         maps[1].as_mut().unwrap().spacing_mm = None;

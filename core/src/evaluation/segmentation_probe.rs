@@ -350,7 +350,7 @@ mod tests {
         }
         let masks = Painted { grid: vec![2, 3], maps };
         let indices: Vec<u64> = (0..N as u64).collect();
-        let maps = ClassMaps::read(&masks, &indices, &SegmentationClasses::FOREGROUND).unwrap();
+        let maps = ClassMaps::read(&masks, &indices, &SegmentationClasses::FOREGROUND, None).unwrap();
         (TokenFeatures { width: 8, n_tokens: 6, rows: indices, values, invalid: vec![] }, maps)
     }
 

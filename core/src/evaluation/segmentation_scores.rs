@@ -41,27 +41,43 @@ impl SampleSegmentation {
     /// # Errors
     /// None for a valid shape.
     pub fn compare(maps: &ClassMaps, at: usize, truth: &[u8], predicted: &[u8]) -> Result<Self> {
-        let shape = three(&maps.shape);
-        let spacing = maps.spacing_mm[at].as_ref().map(|spacing| {
+        let of_class = |class: usize| {
+            [truth, predicted].map(|map| map.iter().map(|&found| usize::from(found) == class).collect::<Vec<_>>())
+        };
+        let masks: Vec<[Vec<bool>; 2]> = (1..=maps.classes.len()).map(of_class).collect();
+        Self::of_masks(maps.rows[at], &maps.shape, maps.spacing_mm[at].as_deref(), &masks)
+    }
+
+    /// Scores of one sample from the true and the predicted mask of each class; `spacing_mm` is the distance of neighbouring voxels along each axis, where
+    /// it is known.
+    ///
+    /// # Errors
+    /// None for a valid shape.
+    pub fn of_masks(
+        index: u64,
+        shape: &[usize],
+        spacing_mm: Option<&[f64]>,
+        masks: &[[Vec<bool>; 2]],
+    ) -> Result<Self> {
+        let shape = three(shape);
+        let spacing = spacing_mm.map(|spacing| {
             let mut all = [1.0; 3];
             all[3 - spacing.len()..].copy_from_slice(spacing);
             all
         });
-        let n = maps.classes.len();
+        let n = masks.len();
         let mut scores = Self {
-            index: maps.rows[at],
+            index,
             dice: Vec::with_capacity(n),
             both_empty: Vec::with_capacity(n),
             hd95_voxels: Vec::with_capacity(n),
             hd95_mm: Vec::with_capacity(n),
         };
-        for class in 1..=n {
-            let [truth, predicted] =
-                [truth, predicted].map(|map| map.iter().map(|&found| usize::from(found) == class).collect::<Vec<_>>());
-            let empty = [&truth, &predicted].map(|mask| !mask.contains(&true));
-            scores.dice.push(dice(&truth, &predicted));
+        for [truth, predicted] in masks {
+            let empty = [truth, predicted].map(|mask| !mask.contains(&true));
+            scores.dice.push(dice(truth, predicted));
             scores.both_empty.push(empty == [true, true]);
-            let distance = |spacing: [f64; 3]| hausdorff_95(&truth, &predicted, shape, spacing);
+            let distance = |spacing: [f64; 3]| hausdorff_95(truth, predicted, shape, spacing);
             let measurable = empty == [false, false];
             scores.hd95_voxels.push(measurable.then(|| distance([1.0; 3])).transpose()?);
             scores.hd95_mm.push(spacing.filter(|_| measurable).map(distance).transpose()?);

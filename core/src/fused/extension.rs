@@ -9,7 +9,7 @@ use burn::tensor::{Shape, TensorData};
 
 use crate::precision::Precision;
 
-use super::{adamw, attention, cross_entropy, gelu, layer_norm, linear, residual};
+use super::{adamw, attention, convolution, cross_entropy, gelu, instance_norm, layer_norm, linear, residual};
 
 /// A tensor on the CPU.
 type Values = FloatTensor<Flex>;
@@ -57,6 +57,17 @@ pub trait FusedBlock: Backend {
         n_heads: usize,
         precision: Precision,
     ) -> FloatTensor<Self>;
+
+    /// Convolution of `x` `[n, depth, height, width, d_in]` with `weight` `[taps * d_in, d_out]` that keeps the size.
+    fn fused_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        kernel: [usize; 3],
+        precision: Precision,
+    ) -> FloatTensor<Self>;
+
+    /// Instance normalisation of `x` `[n, depth, height, width, channels]`, and a leaky ReLU of this slope.
+    fn fused_instance_norm(x: FloatTensor<Self>, epsilon: f32, slope: f32) -> FloatTensor<Self>;
 }
 
 /// Fused update of parameters, outside of any graph.
@@ -99,6 +110,17 @@ fn last(tensor: &Values) -> usize {
 fn attention_shape(qkv: &Values, n_heads: usize) -> attention::Shape {
     let dims = qkv.layout().shape();
     attention::Shape { n: dims[0], length: dims[1], width: dims[2] / 3, n_heads }
+}
+
+fn convolution_sizes(x: &Values, weight: &Values, kernel: [usize; 3]) -> convolution::Sizes {
+    let dims = x.layout().shape();
+    let space = [dims[1], dims[2], dims[3]];
+    convolution::Sizes { n: dims[0], space, d_in: dims[4], d_out: last(weight), kernel }
+}
+
+fn instance_sizes(x: &Values) -> instance_norm::Sizes {
+    let dims = x.layout().shape();
+    instance_norm::Sizes { n_voxels: dims[1] * dims[2] * dims[3], width: dims[4] }
 }
 
 impl FusedBlock for Flex {
@@ -146,6 +168,19 @@ impl FusedBlock for Flex {
         let sizes = attention_shape(&qkv, n_heads);
         let out = attention::forward(slice(&qkv), Some(slice(&bias)), sizes, precision);
         tensor(out, Shape::new([sizes.n, sizes.length, sizes.width]))
+    }
+
+    fn fused_convolution(x: Values, weight: Values, kernel: [usize; 3], precision: Precision) -> Values {
+        let (x, weight) = (dense(&x), dense(&weight));
+        let sizes = convolution_sizes(&x, &weight, kernel);
+        let mut out = shape(&x);
+        out[4] = sizes.d_out;
+        tensor(convolution::forward(slice(&x), slice(&weight), sizes, precision), out)
+    }
+
+    fn fused_instance_norm(x: Values, epsilon: f32, slope: f32) -> Values {
+        let x = dense(&x);
+        tensor(instance_norm::forward(slice(&x), instance_sizes(&x), epsilon, slope), shape(&x))
     }
 }
 
@@ -360,6 +395,67 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         let (qkv, bias) = (dense(qkv.primitive()), dense(bias.primitive()));
         let out = Flex::fused_attention_with(qkv.clone(), bias.clone(), n_heads, precision);
         finish(prepared.compute_bound().stateful(), (qkv, Some(bias), n_heads, precision), out)
+    }
+
+    fn fused_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        kernel: [usize; 3],
+        precision: Precision,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct OfConvolution;
+
+        impl Backward<Flex, 2> for OfConvolution {
+            /// State of the backward pass: input, weight, sides of the kernel, precision.
+            type State = (Values, Values, [usize; 3], Precision);
+
+            fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let gradient = dense(&gradients.consume::<Flex>(&ops.node));
+                let [of_x, of_weight] = ops.parents;
+                let (x, weight, kernel, precision) = ops.state;
+                let sizes = convolution_sizes(&x, &weight, kernel);
+                if let Some(node) = of_x {
+                    let values = convolution::of_input(slice(&weight), slice(&gradient), sizes, precision);
+                    gradients.register::<Flex>(node.id, tensor(values, shape(&x)));
+                }
+                if let Some(node) = of_weight {
+                    let values = convolution::of_weight(slice(&x), slice(&gradient), sizes, precision);
+                    gradients.register::<Flex>(node.id, tensor(values, shape(&weight)));
+                }
+            }
+        }
+
+        let prepared = OfConvolution.prepare::<C>([x.node(), weight.node()]);
+        let (x, weight) = (dense(x.primitive()), dense(weight.primitive()));
+        let out = Flex::fused_convolution(x.clone(), weight.clone(), kernel, precision);
+        finish(prepared.compute_bound().stateful(), (x, weight, kernel, precision), out)
+    }
+
+    fn fused_instance_norm(x: FloatTensor<Self>, epsilon: f32, slope: f32) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct OfInstanceNorm;
+
+        impl Backward<Flex, 1> for OfInstanceNorm {
+            /// State of the backward pass: input, epsilon, slope.
+            type State = (Values, f32, f32);
+
+            fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let gradient = dense(&gradients.consume::<Flex>(&ops.node));
+                let [node] = ops.parents;
+                if let Some(node) = node {
+                    let (x, epsilon, slope) = ops.state;
+                    let values =
+                        instance_norm::backward(slice(&x), slice(&gradient), instance_sizes(&x), epsilon, slope);
+                    gradients.register::<Flex>(node.id, tensor(values, shape(&x)));
+                }
+            }
+        }
+
+        let prepared = OfInstanceNorm.prepare::<C>([x.node()]);
+        let x = dense(x.primitive());
+        let out = Flex::fused_instance_norm(x.clone(), epsilon, slope);
+        finish(prepared.compute_bound().stateful(), (x, epsilon, slope), out)
     }
 }
 

@@ -10,9 +10,11 @@
 mod adamw;
 mod attention;
 mod bfloat16;
+mod convolution;
 mod cross_entropy;
 mod extension;
 mod gelu;
+mod instance_norm;
 mod layer_norm;
 mod linear;
 mod matrix;
@@ -24,6 +26,7 @@ use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData, module};
 
 use crate::device::is_cpu;
@@ -176,6 +179,35 @@ pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>
     })
 }
 
+/// Convolution of stride 1 with zeros around, which keeps the size: `x` `[n, depth, height, width, d_in]`, `weight` `[d_out, d_in, kernel...]` with odd
+/// sides: `[n, depth, height, width, d_out]`.
+///
+/// # Panics
+/// When `weight` does not have the input's channels, or a kernel with an even side.
+pub fn convolution(x: Tensor<5>, weight: Tensor<5>, precision: Precision) -> Tensor<5> {
+    let [d_out, d_in, depth, height, width] = weight.dims();
+    let kernel = [depth, height, width];
+    assert_eq!(x.dims()[4], d_in, "channels of the input, of the weight");
+    assert!(kernel.iter().all(|side| side % 2 == 1), "a kernel of odd sides, not {kernel:?}");
+    if !has_kernels(&x) {
+        return plain::convolution(x, weight);
+    }
+    let n_taps = kernel.iter().product::<usize>();
+    let rows = weight.permute([2, 3, 4, 1, 0]).reshape([n_taps * d_in, d_out]);
+    let (x, rows) = (x.into_dispatch(), rows.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_convolution(x, rows, kernel, precision))
+}
+
+/// Instance normalisation without learned parameters, and a leaky ReLU: each channel of each sample of `x` `[n, depth, height, width, channels]` gets mean
+/// 0 and variance 1 over its voxels, then negative values are multiplied by `slope`.
+pub fn instance_norm(x: Tensor<5>, epsilon: f64, slope: f64) -> Tensor<5> {
+    if !has_kernels(&x) {
+        return plain::instance_norm(x, epsilon, slope);
+    }
+    let x = x.into_dispatch();
+    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_instance_norm(x, epsilon as f32, slope as f32))
+}
+
 /// Score of a key that a query must not see. Large rather than infinite: a row without visible keys then gives numbers,
 /// not NaN.
 const HIDDEN: f32 = -1e30;
@@ -249,6 +281,24 @@ pub mod plain {
         let device = scores.device();
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets.to_vec(), [targets.len()]), &device);
         log_softmax(scores, 1).gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1).neg()
+    }
+
+    /// Convolution, see [`super::convolution`].
+    pub fn convolution(x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
+        let [_, _, depth, height, width] = weight.dims();
+        let padding = [depth / 2, height / 2, width / 2];
+        let options = ConvOptions::new([1; 3], padding, [1; 3], 1);
+        let out = module::conv3d(x.permute([0, 4, 1, 2, 3]), weight, None, options);
+        out.permute([0, 2, 3, 4, 1])
+    }
+
+    /// Instance normalisation and a leaky ReLU, see [`super::instance_norm`].
+    pub fn instance_norm(x: Tensor<5>, epsilon: f64, slope: f64) -> Tensor<5> {
+        let [n, depth, height, width, channels] = x.dims();
+        let flat: Tensor<3> = x.reshape([n, depth * height * width, channels]);
+        let (variance, mean) = flat.clone().var_mean_bias(1);
+        let normalised = (flat - mean) / (variance + epsilon).sqrt();
+        burn::tensor::activation::leaky_relu(normalised, slope).reshape([n, depth, height, width, channels])
     }
 
     /// Multi-head attention, see [`super::attention`].

@@ -442,3 +442,36 @@ fn kernels_use_the_widest_vectors_that_the_processor_has() {
         assert!(!has_avx2 || arch.starts_with("V3") || arch.starts_with("V4"), "{arch}");
     }
 }
+
+/// Sizes with all borders, one voxel an axis, more channels than a block has room for, several blocks, kernels of one and three.
+#[test]
+fn a_convolution_is_that_of_burn() {
+    for ([n, depth, height, width, d_in], d_out, kernel) in [
+        ([1, 1, 1, 1, 1], 1, [1, 1, 1]),
+        ([2, 1, 5, 7, 3], 4, [1, 3, 3]),
+        ([2, 4, 3, 5, 2], 3, [3, 3, 3]),
+        ([1, 2, 2, 1, 5], 6, [3, 1, 5]),
+        ([1, 6, 20, 25, 16], 8, [3, 3, 3]),
+    ] {
+        let [of_depth, of_height, of_width] = kernel;
+        let n_weight = of_depth * of_height * of_width * d_in * d_out;
+        let inputs = [values([n, depth, height, width, d_in], 1), values([1, 1, 1, 1, n_weight], 2)];
+        let weight = |flat: Tensor<5>| flat.reshape([d_out, d_in, of_depth, of_height, of_width]);
+        same(
+            "convolution",
+            inputs,
+            |[x, flat]| convolution(x, weight(flat), FLOAT32),
+            |[x, flat]| plain::convolution(x, weight(flat)),
+        );
+    }
+}
+
+#[test]
+fn an_instance_norm_is_its_definition() {
+    for shape in [[1, 1, 1, 2, 3], [2, 3, 4, 5, 6], [1, 8, 30, 31, 16]] {
+        for slope in [1.0, 0.01] {
+            let found = |[x]: [Tensor<5>; 1]| instance_norm(x, 1e-5, slope);
+            same("instance norm", [values(shape, 3)], found, |[x]| plain::instance_norm(x, 1e-5, slope));
+        }
+    }
+}

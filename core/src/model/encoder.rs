@@ -39,4 +39,26 @@ impl Encoder {
         }
         tokens
     }
+
+    /// Outputs of the blocks with these numbers, from 1 and ascending; a number may be there twice. As [`Encoder::forward`].
+    pub fn features(
+        &self,
+        mut tokens: Tensor<3>,
+        hidden: Option<Tensor<4, Bool>>,
+        mut depth: Option<&mut StochasticDepth>,
+        precision: Precision,
+        numbers: &[usize],
+    ) -> Vec<Tensor<3>> {
+        let mut features = Vec::with_capacity(numbers.len());
+        for (at, block) in self.blocks.iter().enumerate() {
+            tokens = block.forward(tokens, hidden.clone(), depth.as_deref_mut(), precision);
+            features.extend(numbers.iter().filter(|number| **number == at + 1).map(|_| tokens.clone()));
+        }
+        features
+    }
+
+    /// Number of blocks.
+    pub fn n_blocks(&self) -> usize {
+        self.blocks.len()
+    }
 }

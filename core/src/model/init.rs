@@ -78,7 +78,15 @@ impl<'a> Initialiser<'a> {
         Linear { weight: self.uniform([d_input, d_output], bound), bias: Some(self.constant([d_output], 0.0)) }
     }
 
-    fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f32) -> Param<Tensor<D>> {
+    /// The linear layer of a convolution whose kernel is one voxel, `[d_input, d_output]`: weights and bias uniform within one over the root of the fan-in,
+    /// PyTorch's default.
+    pub fn convolution_like(&mut self, d_input: usize, d_output: usize) -> Linear {
+        let bound = (1.0 / d_input as f32).sqrt();
+        Linear { weight: self.uniform([d_input, d_output], bound), bias: Some(self.uniform([d_output], bound)) }
+    }
+
+    /// A parameter with values uniform within `bound` of 0.
+    pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f32) -> Param<Tensor<D>> {
         self.drawn(shape, |generator| (2.0 * generator.random::<f32>() - 1.0) * bound)
     }
 }

@@ -34,10 +34,11 @@ pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
 pub use head::Head;
 pub(crate) use init::Initialiser;
+pub(crate) use norm::Norm;
 pub use limits::{
     MAX_FAMILIES, MAX_FAMILY_NAME, MAX_LAYERS, MAX_PARAMETERS, MAX_POSITIONS, MAX_TOKEN_VALUES, MAX_VOCABULARY,
 };
-pub(crate) use parameters::{FlatParameters, map_gradients};
+pub(crate) use parameters::{FlatParameters, map_gradients, visit_parameters_of, with_parameters_of};
 pub use parameters::{Parameter, Replace, fill_missing_gradients};
 pub(crate) use pooling::mean_over_tokens;
 pub use position_map::PositionMap;
@@ -157,6 +158,31 @@ impl Model {
         let class = self.class_token.val().expand([n, 1, width]);
         let hidden = patches.validity.as_ref().map(|validity| validity.hidden_latents.clone());
         self.encoder.forward(Tensor::cat(vec![class, tokens], 1), hidden, depth, self.precision)
+    }
+
+    /// Outputs `[B, V, D]` of some blocks of the encoder, numbered from 1 and ascending, for the visible tokens of a continuous family.
+    ///
+    /// With `class_token`, the tokens see the class token, as in pre-training, and it is taken away afterwards. Without it there is none, as where the
+    /// reference segments.
+    pub fn patch_features(
+        &self,
+        family: usize,
+        patches: &PatchTensors,
+        blocks: &[usize],
+        class_token: bool,
+        depth: Option<&mut StochasticDepth>,
+    ) -> Vec<Tensor<3>> {
+        let tokens = self.embed_patches(family, patches, 0);
+        let [n, n_visible, width] = tokens.dims();
+        let hidden = patches.validity.as_ref().map(|validity| validity.hidden_latents.clone());
+        if class_token {
+            let class = self.class_token.val().expand([n, 1, width]);
+            let features =
+                self.encoder.features(Tensor::cat(vec![class, tokens], 1), hidden, depth, self.precision, blocks);
+            return features.into_iter().map(|features| features.narrow(1, 1, n_visible)).collect();
+        }
+        let hidden = hidden.map(|hidden| hidden.narrow(3, 1, n_visible));
+        self.encoder.features(tokens, hidden, depth, self.precision, blocks)
     }
 
     /// Embedded continuous tokens, visible ones only, with positions, normalised: `[B, V, D]`.

@@ -19,7 +19,7 @@ pub struct Norm {
 
 impl Norm {
     /// A norm with scale 1 and shift 0; `epsilon` is added to the variance.
-    pub(super) fn new(width: usize, epsilon: f64, init: &mut Initialiser<'_>) -> Self {
+    pub(crate) fn new(width: usize, epsilon: f64, init: &mut Initialiser<'_>) -> Self {
         Self { gamma: init.constant([width], 1.0), beta: init.constant([width], 0.0), epsilon }
     }
 

@@ -91,9 +91,7 @@ impl Model {
     /// # Errors
     /// The first error of `visit`.
     pub fn visit_parameters(&self, visit: &mut dyn FnMut(Parameter<'_>) -> Result<()>) -> Result<()> {
-        let mut visitor = Visitor { path: Path::default(), visit, outcome: Ok(()) };
-        self.visit(&mut visitor);
-        visitor.outcome
+        visit_parameters_of(self, visit)
     }
 
     /// Replaces values: `replace` returns new values for a path and shape, in row-major order, or none for unchanged ones. Ids stay.
@@ -101,10 +99,25 @@ impl Model {
     /// # Errors
     /// The first error of `replace`.
     pub fn with_parameters(self, replace: &mut Replace<'_>) -> Result<Self> {
-        let mut mapper = Mapper { path: Path::default(), replace, outcome: Ok(()) };
-        let model = self.map(&mut mapper);
-        mapper.outcome.map(|()| model)
+        with_parameters_of(self, replace)
     }
+}
+
+/// Visits all parameters of a module, see [`Model::visit_parameters`].
+pub(crate) fn visit_parameters_of<M: Module>(
+    module: &M,
+    visit: &mut dyn FnMut(Parameter<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut visitor = Visitor { path: Path::default(), visit, outcome: Ok(()) };
+    module.visit(&mut visitor);
+    visitor.outcome
+}
+
+/// Replaces values of a module, see [`Model::with_parameters`].
+pub(crate) fn with_parameters_of<M: Module>(module: M, replace: &mut Replace<'_>) -> Result<M> {
+    let mut mapper = Mapper { path: Path::default(), replace, outcome: Ok(()) };
+    let module = module.map(&mut mapper);
+    mapper.outcome.map(|()| module)
 }
 
 /// Replaces gradients: `change` gets a parameter's path and the flattened values of parameter and gradient, and returns the new gradient or none. Parameters

@@ -20,6 +20,16 @@ pub fn adamw<M: Module>(config: &OptimiserConfig, model: &M) -> ModuleOptimizer 
     ModuleOptimizer::from(group(config.weight_decay)).with_group(ParamGroup::from_ids(vectors.ids), group(0.0), None)
 }
 
+/// AdamW with weight decay on all parameters, biases and norms too.
+pub fn adamw_of_all(config: &OptimiserConfig) -> ModuleOptimizer {
+    ModuleOptimizer::from(AdamW {
+        beta_1: config.beta_1,
+        beta_2: config.beta_2,
+        epsilon: config.epsilon,
+        weight_decay: config.weight_decay,
+    })
+}
+
 /// Burn's, with its state, but one pass over memory a step.
 #[derive(Debug, Clone)]
 struct AdamW {

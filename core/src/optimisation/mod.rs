@@ -3,7 +3,7 @@
 mod adamw;
 mod schedule;
 
-pub use adamw::adamw;
+pub use adamw::{adamw, adamw_of_all};
 pub use schedule::Schedule;
 
 use serde::{Deserialize, Serialize};

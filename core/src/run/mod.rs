@@ -23,7 +23,7 @@ pub use files::{
     FileCheck, is_partial, read_json, read_text, remove_partial, remove_partial_below, sha256_of, sha256_of_content,
     write_atomically, write_folder,
 };
-pub(crate) use files::{check_file, finish_partial};
+pub(crate) use files::{check_file, finish_partial, remove_folder};
 pub use layout::{RunLayout, check_modality};
 pub use lock::{FolderLock, RunLock};
 pub use manifest::{check_manifest, write_manifest};

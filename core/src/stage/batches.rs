@@ -64,6 +64,7 @@ impl<'a> Batches<'a> {
             indices: indices.clone(),
             seeds: seeds.clone(),
             with_targets: pool.objective == Objective::Pretext,
+            unmasked: false,
             mixup: is_mixed.then(|| rng::keyed(self.stage.seed, "mixup", &self.key(item))),
         }
     }

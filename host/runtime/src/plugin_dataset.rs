@@ -293,11 +293,12 @@ fn fill(
         lengths: take(&mut batch.lengths),
         valid: take(&mut batch.valid),
         targets: take(&mut batch.targets),
+        affines: take(&mut batch.affines),
         ..Batch::default()
     };
     let filled = dataset.fill(view, indices, seeds, &mut lent);
-    let Batch { tokens, mask, ids, labels, lengths, valid, targets, coordinates: _, affines: _ } = lent;
-    *batch = RawBatch { tokens, mask, ids, labels, lengths, valid, targets };
+    let Batch { tokens, mask, ids, labels, lengths, valid, targets, coordinates: _, affines } = lent;
+    *batch = RawBatch { tokens, mask, ids, labels, lengths, valid, targets, affines };
     filled
 }
 

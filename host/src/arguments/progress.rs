@@ -48,6 +48,11 @@ impl ProgressArgs {
         Self { bar: self.bar.silenced(), ..self.clone() }
     }
 
+    /// Seconds between progress lines.
+    pub(crate) fn interval(&self) -> u64 {
+        self.interval
+    }
+
     /// A line for people.
     pub(crate) fn say(&self, line: &str) {
         if !self.bar.quiet {

@@ -2,8 +2,10 @@
 
 pub(crate) mod comparison;
 pub(crate) mod data_account;
+pub(crate) mod finetuning;
 pub(crate) mod import;
 pub(crate) mod plan;
+pub(crate) mod prediction;
 pub(crate) mod run_summary;
 pub(crate) mod scores;
 mod table;

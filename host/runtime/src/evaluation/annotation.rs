@@ -32,6 +32,8 @@ pub(super) struct Unlabelled<'a> {
 #[derive(Default)]
 pub(super) struct Annotation {
     pub label: String,
+    /// Cells of several labels, in the order of the task's columns.
+    pub several: Vec<Option<String>>,
     pub group: Option<String>,
     pub split: Option<String>,
     /// Line number in the table, for messages.
@@ -47,7 +49,7 @@ pub(super) fn annotate(
     label_source: &LabelSource,
     data: &Unlabelled<'_>,
 ) -> Result<Vec<Option<Annotation>>> {
-    let bare = |label: String| Annotation { label, group: None, split: None, line: None };
+    let bare = |label: String| Annotation { label, ..Annotation::default() };
     Ok(match label_source {
         LabelSource::Plugin => {
             (0..data.ids.len()).map(|at| data.samples.label(at).map(|label| bare(label.into()))).collect()
@@ -84,6 +86,7 @@ pub(super) fn annotate(
             }
             let annotation = |row: &Row| Annotation {
                 label: row.label.clone(),
+                several: row.several.clone(),
                 group: row.group.clone(),
                 split: row.split.clone(),
                 line: Some(row.line),

@@ -38,6 +38,8 @@ struct Given {
     mask_suffix: Option<String>,
     sample_suffix: Option<String>,
     classes: Option<SegmentationClasses>,
+    ignore: Option<u16>,
+    columns: Option<Vec<String>>,
 }
 
 /// The entry `group` of a task: which samples no split separates.
@@ -78,6 +80,8 @@ pub(crate) struct MaskLabels {
     pub files: MaskFiles,
     /// Labels to use; all labels that occur without it.
     pub classes: Option<SegmentationClasses>,
+    /// Label of voxels that count for nothing.
+    pub ignored: Option<u16>,
     /// Conversion of sizes to classes; [`Classes::Values`] where masks are segmented.
     pub sizes: Classes,
 }
@@ -89,6 +93,8 @@ pub(crate) struct TableLabels {
     pub table: PathBuf,
     pub key: String,
     pub label: String,
+    /// Columns of several labels, each present, absent or unknown; empty for one label.
+    pub columns: Vec<String>,
     pub group: Option<String>,
     pub id_pattern: Option<Regex>,
     pub classes: Classes,
@@ -181,6 +187,7 @@ impl LabelSection {
         let of_table = [
             ("key", given.key.is_some()),
             ("label", given.label.is_some()),
+            ("columns", given.columns.is_some()),
             ("group", given.group.is_some()),
             ("id_pattern", given.id_pattern.is_some()),
         ];
@@ -191,6 +198,7 @@ impl LabelSection {
             ("mask_suffix", given.mask_suffix.is_some()),
             ("sample_suffix", given.sample_suffix.is_some()),
             ("classes", given.classes.is_some()),
+            ("ignore", given.ignore.is_some()),
         ];
         if let Some((name, _)) = of_masks.iter().find(|(_, given)| *given).filter(|_| given.masks.is_none()) {
             bail!("labels.{name} belongs to masks\nhint: set labels.masks, or remove it");
@@ -212,6 +220,7 @@ impl LabelSection {
             return Ok(LabelSource::Masks(MaskLabels {
                 files,
                 classes: given.classes.clone(),
+                ignored: given.ignore,
                 sizes: given.classes_of_numbers()?,
             }));
         }
@@ -232,10 +241,20 @@ impl LabelSection {
                 .clone()
                 .ok_or_else(|| anyhow!("labels.{name} is missing\nhint: name the column of {}", table.display()))
         };
+        let columns = given.columns.clone().unwrap_or_default();
+        if given.columns.as_ref().is_some_and(|columns| columns.len() < 2) || (!columns.is_empty() && given.label.is_some()) {
+            bail!(
+                "labels.columns names {} columns{}\nhint: name two or more, one for each label, and leave out labels.label",
+                columns.len(),
+                if given.label.is_some() { " beside labels.label" } else { "" }
+            );
+        }
+        let label = if columns.is_empty() { needed("label", &given.label)? } else { columns[0].clone() };
         Ok(LabelSource::Table(TableLabels {
             table: table.clone(),
             key: needed("key", &given.key)?,
-            label: needed("label", &given.label)?,
+            label,
+            columns,
             group: given.group.clone(),
             id_pattern: given.id_pattern.as_deref().map(|text| pattern_of("labels.id_pattern", text)).transpose()?,
             classes: given.classes_of_numbers()?,

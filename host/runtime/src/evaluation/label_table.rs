@@ -26,6 +26,8 @@ pub(super) struct Row {
     /// Line number in the file, from 1.
     pub line: u64,
     pub label: String,
+    /// Cells of several labels, in the order of the task's columns.
+    pub several: Vec<Option<String>>,
     pub group: Option<String>,
     pub split: Option<String>,
 }
@@ -70,6 +72,7 @@ impl<'a> LabelTable<'a> {
             })
         };
         let (key, label) = (column(&labels.key)?, column(&labels.label)?);
+        let several = labels.columns.iter().map(|name| column(name)).collect::<Result<Vec<usize>>>()?;
         let group = labels.group.as_deref().map(column).transpose()?;
         let split = split.map(column).transpose()?;
         let mut rows: HashMap<String, Row> = HashMap::new();
@@ -80,9 +83,12 @@ impl<'a> LabelTable<'a> {
                 break;
             }
             let cell = |at: usize| record.get(at).filter(|text| !text.is_empty()).map(str::to_string);
-            let (Some(key), Some(label)) = (cell(key), cell(label)) else { continue };
+            let several: Vec<Option<String>> = several.iter().map(|at| cell(*at)).collect();
+            // Of several labels some may be unknown, and then their cells are empty.
+            let label = cell(label).or_else(|| several.iter().any(Option::is_some).then(String::new));
+            let (Some(key), Some(label)) = (cell(key), label) else { continue };
             let line = record.position().map_or(0, csv::Position::line);
-            let row = Row { line, label, group: group.and_then(cell), split: split.and_then(cell) };
+            let row = Row { line, label, several, group: group.and_then(cell), split: split.and_then(cell) };
             if let Some(other) = rows.insert(plain(&key), row) {
                 bail!(
                     "labels {name}: {:?} in column {:?} stands on lines {} and {line}\n\
@@ -204,6 +210,7 @@ mod tests {
             table: "scans/labels.csv".into(),
             key: "key".into(),
             label: "finding".into(),
+            columns: Vec::new(),
             group: Some("patient".into()),
             id_pattern: id_pattern.map(|text| regex::Regex::new(text).unwrap()),
             classes: Classes::Values,

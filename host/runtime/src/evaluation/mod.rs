@@ -8,13 +8,13 @@ mod annotation;
 mod bins;
 mod context;
 mod groups;
-mod label_source;
+pub(crate) mod label_source;
 mod label_table;
 mod measure;
-mod models;
-mod samples;
-mod task_data;
-mod tasks_file;
+pub(crate) mod models;
+pub(crate) mod samples;
+pub(crate) mod task_data;
+pub(crate) mod tasks_file;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,6 +166,14 @@ fn open<'a>(
     let mut data: Vec<TaskData> = Vec::new();
     let mut tasks = Vec::new();
     for section in &file.tasks {
+        if section.finetune.is_some() {
+            bail!(
+                "task {} is for medcoss finetune, which keeps the model\nhint: medcoss finetune RUN {}.toml --task {:?} --out MODEL; or give it a protocol",
+                section.name,
+                file.stem,
+                section.name
+            );
+        }
         let mut one = || -> Result<Task<'a>> {
             let id = section.modality.as_str();
             let family = || Ok(registry.load(id)?.description().family.clone());
@@ -184,7 +192,7 @@ fn open<'a>(
                 bail!("protocol masked-lm masks words, and {id} has none\nhint: choose another protocol");
             }
             let (samples, masks) = data[at].samples_of(section, options.base)?;
-            Task::new(section, own_stage, at, samples, masks, &options.seeds)
+            Task::new(section, own_stage, at, samples, masks.map(|masks| masks.maps), &options.seeds)
         };
         tasks.push(one().with_context(|| format!("task {}", section.name))?);
     }

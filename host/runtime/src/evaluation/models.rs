@@ -16,7 +16,7 @@ pub enum After {
 }
 
 /// The models of a run, each with embedders for every family that the run has learned by its end.
-pub(super) struct Models<'a> {
+pub(crate) struct Models<'a> {
     run: &'a Run,
     /// Configuration of the latest model.
     pub config: ModelConfig,
@@ -119,7 +119,7 @@ impl<'a> Models<'a> {
 
 /// Identifies a model of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ModelOf {
+pub(crate) struct ModelOf {
     /// Number of the stage after which the model was saved; 0 for the initial model.
     pub stage: usize,
     /// Number of the last stage whose weights are used, where weights belong to stages.
@@ -127,7 +127,7 @@ pub(super) struct ModelOf {
 }
 
 /// Name of the model after a stage, for people.
-pub(super) fn name(run: &Run, of: ModelOf) -> String {
+pub(crate) fn name(run: &Run, of: ModelOf) -> String {
     let number = of.stage;
     match number.checked_sub(1).and_then(|at| run.states.get(at)) {
         Some(state) => format!("after stage {number} {}", state.modality),

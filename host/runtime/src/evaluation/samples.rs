@@ -11,13 +11,14 @@ use super::bins::{binned, number, quantiles};
 use super::groups::{Grouping, groups_of};
 use super::label_source::{Classes, LabelSource};
 use super::tasks_file::{Missing, TaskSection};
+use crate::finetuning::TargetName;
 
 /// Seed for drawing samples. It must not depend on the run, so that all runs are compared on the same samples.
 const SAMPLES_SEED: u64 = 0;
 
 /// The samples of a task, with classes, groups and sides.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TaskSamples {
+pub(crate) struct TaskSamples {
     /// Indices in the dataset, ascending.
     pub indices: Vec<u64>,
     /// Class of each sample.
@@ -30,6 +31,10 @@ pub(super) struct TaskSamples {
     pub classes: Vec<String>,
     /// What decided which samples are of one group.
     pub grouping: Grouping,
+    /// Number of each sample, for regression; empty otherwise.
+    pub numbers: Vec<f64>,
+    /// Several labels of each sample, none where one is unknown; empty otherwise.
+    pub several: Vec<Vec<Option<bool>>>,
 }
 
 impl TaskSamples {
@@ -63,7 +68,12 @@ impl TaskSamples {
         let (labels, classes) = match task.is_segmentation() {
             // Splits are stratified by class, and here all samples have one class.
             true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
-            false if task.is_masked_lm() => (vec![0; kept.len()], Vec::new()),
+            false if task.is_masked_lm() || task.target() == Some(TargetName::Regression) => {
+                (vec![0; kept.len()], Vec::new())
+            }
+            false if task.target() == Some(TargetName::MultiLabel) => {
+                (vec![0; kept.len()], named_classes(task, columns_of(&label_source))?)
+            }
             false => classes_of(&label_source, &kept, task, data)?,
         };
         let (grouping, groups) = groups_of(task, &label_source, &kept, data, &labelled)?;
@@ -74,8 +84,17 @@ impl TaskSamples {
             is_test: sides_of(task, &kept)?,
             labels,
             classes,
+            numbers: match task.target() {
+                Some(TargetName::Regression) => numbers(&kept)?,
+                _ => Vec::new(),
+            },
+            several: match task.target() {
+                Some(TargetName::MultiLabel) => several_of(&kept, columns_of(&label_source))?,
+                _ => Vec::new(),
+            },
         };
-        if !task.is_segmentation() && !task.is_masked_lm() {
+        let has_classes = matches!(task.target(), None | Some(TargetName::Classes | TargetName::Ordinal));
+        if has_classes && !task.is_segmentation() && !task.is_masked_lm() {
             samples.check_classes()?;
         }
         samples.check_leaks(data.ids, &kept)?;
@@ -152,6 +171,8 @@ impl TaskSamples {
             is_test: self.is_test.as_ref().map(|is_test| places.iter().map(|at| is_test[*at]).collect()),
             classes: self.classes.clone(),
             grouping: self.grouping,
+            numbers: places.iter().filter_map(|at| self.numbers.get(*at)).copied().collect(),
+            several: places.iter().filter_map(|at| self.several.get(*at)).cloned().collect(),
         }
     }
 
@@ -242,6 +263,33 @@ fn classes_of(
         }
     };
     Ok((labels, named_classes(task, &usual)?))
+}
+
+fn columns_of(label_source: &LabelSource) -> &[String] {
+    match label_source {
+        LabelSource::Table(labels) => &labels.columns,
+        _ => &[],
+    }
+}
+
+/// Several labels of each sample: 1 and 0, and nothing or -1 (uncertain, as in CheXpert) where a label is unknown.
+fn several_of(annotations: &[Annotation], columns: &[String]) -> Result<Vec<Vec<Option<bool>>>> {
+    let label = |cell: &Option<String>, column: &String, line: Option<u64>| match cell.as_deref() {
+        None => Ok(None),
+        Some(text) => match number(text) {
+            Some(1.0) => Ok(Some(true)),
+            Some(0.0) => Ok(Some(false)),
+            Some(-1.0) => Ok(None),
+            _ => Err(anyhow!(
+                "column {column:?} is {text:?} on line {} of the labels; expected 1, 0, or for an unknown label nothing or -1",
+                line.unwrap_or_default()
+            )),
+        },
+    };
+    let of_sample = |annotation: &Annotation| {
+        annotation.several.iter().zip(columns).map(|(cell, column)| label(cell, column, annotation.line)).collect()
+    };
+    annotations.iter().map(of_sample).collect()
 }
 
 /// The class names that the task gives, or the default names.

@@ -21,7 +21,7 @@ use crate::plugin_dataset::PluginDataset;
 use crate::run::Run;
 
 /// One dataset, and the samples of it that tasks use.
-pub(super) struct TaskData {
+pub(crate) struct TaskData {
     pub source: PluginDataset,
     pub family: usize,
     /// Key of the data in the tasks file. Tasks with an equal key share the data.
@@ -67,7 +67,7 @@ impl TaskData {
     ///
     /// # Errors
     /// Those of [`TaskSamples::assemble`], masks that cannot be read.
-    pub fn samples_of(&mut self, task: &TaskSection, base: &Path) -> Result<(TaskSamples, Option<ClassMaps>)> {
+    pub fn samples_of(&mut self, task: &TaskSection, base: &Path) -> Result<(TaskSamples, Option<TaskMasks>)> {
         let base = task.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root));
         let masks = self.masks_of(task, &base)?;
         let metadata = |name: &str| Ok(self.source.dataset().metadata(name)?);
@@ -77,7 +77,7 @@ impl TaskData {
             metadata: &metadata,
             entries: &self.entries,
             base: &base,
-            masks: masks.as_ref(),
+            masks: masks.as_ref().map(|masks| &masks.maps),
         };
         let samples = TaskSamples::assemble(task, &unlabelled)?;
         self.chosen.extend_from_slice(&samples.indices);
@@ -87,15 +87,15 @@ impl TaskData {
     }
 
     /// The masks of a task whose labels are masks or their sizes.
-    fn masks_of(&self, task: &TaskSection, base: &Path) -> Result<Option<ClassMaps>> {
-        let LabelSource::Masks(MaskLabels { files, classes, .. }) = task.labels.resolve()? else { return Ok(None) };
+    fn masks_of(&self, task: &TaskSection, base: &Path) -> Result<Option<TaskMasks>> {
+        let LabelSource::Masks(MaskLabels { files, classes, ignored, .. }) = task.labels.resolve()? else { return Ok(None) };
         let masks = MaskedSource::new(&self.source, base, &files)?;
         let all: Vec<u64> = (0..self.source.ids().len() as u64).collect();
         let classes = match classes {
             Some(classes) => classes,
             None => SegmentationClasses::found_in(&masks, &all)?,
         };
-        let maps = ClassMaps::read(&masks, &all, &classes)?;
+        let maps = ClassMaps::read(&masks, &all, &classes, ignored)?;
         if let Some((_, first)) = maps.invalid.first() {
             tracing::warn!(
                 "{} of {} samples have no mask that can be used; the first: {first}",
@@ -103,7 +103,7 @@ impl TaskData {
                 all.len()
             );
         }
-        Ok(Some(maps))
+        Ok(Some(TaskMasks { maps, classes }))
     }
 
     /// Number of samples that are encoded with each model.
@@ -154,6 +154,14 @@ impl TaskData {
         self.readable = Some(read.clone());
         Ok(Encoded { values, width, read })
     }
+}
+
+/// Segmentation masks of a task's data.
+pub(crate) struct TaskMasks {
+    /// The masks as codes.
+    pub maps: ClassMaps,
+    /// What the codes mean.
+    pub classes: SegmentationClasses,
 }
 
 /// Features of a dataset's samples.

@@ -10,6 +10,8 @@ use medcoss_core::evaluation::{Finetuning, LinearProbe, Metric, MultiClassAuc, N
 use medcoss_core::run::sha256_of_content;
 use serde::Deserialize;
 
+use crate::finetuning::{FinetuneSection, TargetName};
+
 use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
 use crate::config::with_nearest;
 use crate::data_source::DataSource;
@@ -62,7 +64,9 @@ pub struct TaskSection {
     pub group: Option<GroupSection>,
     #[serde(default)]
     pub split: SplitSection,
-    protocol: ProtocolName,
+    protocol: Option<ProtocolName>,
+    /// Settings of `medcoss finetune`, which takes the place of a protocol.
+    pub finetune: Option<FinetuneSection>,
     /// Primary metric; the protocol's default without it.
     metric: Option<Metric>,
     /// Largest number of samples to use, drawn by class.
@@ -165,9 +169,18 @@ impl Protocol {
 }
 
 impl TaskSection {
+    fn protocol_name(&self) -> ProtocolName {
+        self.protocol.unwrap_or(ProtocolName::Finetune)
+    }
+
+    /// What `medcoss finetune` predicts; none for a task of `medcoss eval`.
+    pub fn target(&self) -> Option<TargetName> {
+        self.finetune.as_ref().map(|section| section.target)
+    }
+
     /// The protocol of the task with its settings.
     pub fn protocol(&self) -> Protocol {
-        match self.protocol {
+        match self.protocol_name() {
             ProtocolName::Knn => {
                 let usual = NearestNeighbours::default();
                 let (k, temperature) = (self.k.unwrap_or(usual.k), self.temperature.unwrap_or(usual.temperature));
@@ -204,7 +217,7 @@ impl TaskSection {
 
     /// The metric of the task that enters the score matrix.
     pub fn primary_metric(&self) -> Metric {
-        self.metric.unwrap_or(match self.protocol {
+        self.metric.unwrap_or(match self.protocol_name() {
             ProtocolName::Knn | ProtocolName::MaskedLm => Metric::Accuracy,
             ProtocolName::Linear | ProtocolName::Finetune => Metric::Auc,
             ProtocolName::Retrieval => Metric::Map,
@@ -214,12 +227,12 @@ impl TaskSection {
 
     /// Whether the task predicts masks instead of classes of samples.
     pub fn is_segmentation(&self) -> bool {
-        self.protocol == ProtocolName::Segmentation
+        self.protocol_name() == ProtocolName::Segmentation || self.target() == Some(TargetName::Segmentation)
     }
 
     /// Whether the task predicts masked words. Samples need no labels, and no probe is fitted.
     pub fn is_masked_lm(&self) -> bool {
-        self.protocol == ProtocolName::MaskedLm
+        self.protocol_name() == ProtocolName::MaskedLm
     }
 
     /// Whether each model gets a probe of its own. Otherwise the probe (or the neighbours) of the model after the
@@ -238,6 +251,14 @@ impl TaskSection {
 
     fn check(&self) -> Result<()> {
         self.data.check()?;
+        match (&self.protocol, &self.finetune) {
+            (Some(_), Some(_)) => bail!(
+                "both protocol and finetune are set\nhint: protocol is for medcoss eval, [task.finetune] for medcoss finetune; give two tasks"
+            ),
+            (None, None) => bail!("protocol is missing\nhint: set protocol = \"linear\", or [task.finetune] for medcoss finetune"),
+            (_, Some(section)) => section.check(&self.labels.resolve()?)?,
+            _ => {}
+        }
         self.check_settings()?;
         match self.protocol() {
             // The largest possible number of neighbours is not known yet.
@@ -319,7 +340,7 @@ impl TaskSection {
             ("hidden", self.hidden.is_some(), &[Segmentation]),
             ("auc", self.auc.is_some(), &[Knn, Linear, Finetune]),
         ];
-        match settings.iter().find(|(_, given, of)| *given && !of.contains(&self.protocol)) {
+        match settings.iter().find(|(_, given, of)| *given && !of.contains(&self.protocol_name())) {
             Some((name, ..)) => bail!(
                 "{name} is no setting of protocol {}\nhint: remove it, or choose the protocol that has it",
                 self.protocol().name()
