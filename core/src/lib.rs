@@ -17,6 +17,7 @@ pub mod confined_path;
 pub mod continual;
 pub mod data;
 pub mod device;
+pub mod downstream;
 mod error;
 pub mod evaluation;
 #[allow(unsafe_code)]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod checkpoints;
+mod downstream_inference;
 mod finetuning;
 mod golden;
 mod golden_metrics;
