@@ -1,6 +1,8 @@
-//! Sliding windows against numbers that the reference computed, see `golden/README.md`.
+//! Sliding windows and filters of components against numbers that the reference computed, see `golden/README.md`.
 
-use medcoss_core::downstream::{Flip, ImportanceMap, TileGrid};
+use medcoss_core::downstream::{
+    Components, Flip, ImportanceMap, LargestRule, Neighbourhood, OrganTumourRule, TileGrid, keep_largest, remove_small,
+};
 use medcoss_core::weights::TensorFile;
 use medcoss_test_support::golden;
 use serde_json::Value;
@@ -77,4 +79,45 @@ fn tiles_start_where_the_references_do() {
         let grid = TileGrid::new(&[size, 1], &[tile, 1], 0.5).unwrap();
         assert_eq!(grid.starts()[0], sizes(&case["starts"]), "{case}");
     }
+}
+
+fn mask(file: &TensorFile, name: &str) -> (Vec<bool>, Vec<usize>) {
+    let mask = file.integers(name).unwrap().into_iter().map(|value| value != 0).collect();
+    (mask, file.shape(name).unwrap().to_vec())
+}
+
+#[test]
+fn the_largest_component_is_kept_as_the_reference_does() {
+    let (file, numbers) = (tensors("evaluation"), numbers("evaluation"));
+    for (before, after) in
+        [("organ.before", "organ.after"), ("organ.larger_than_background.before", "organ.larger_than_background.after")]
+    {
+        let (mut organ, shape) = mask(&file, before);
+        keep_largest(&mut organ, &shape, Neighbourhood::Edges, LargestRule::Reference).unwrap();
+        assert_eq!(organ, mask(&file, after).0, "{before}");
+    }
+    let (mut organ, shape) = mask(&file, "organ.before");
+    let components = Components::find(&organ, &shape, Neighbourhood::Edges).unwrap();
+    assert_eq!(components.sizes(), sizes(&numbers["organ"]["sizes_of_components_18"]));
+    keep_largest(&mut organ, &shape, Neighbourhood::Edges, LargestRule::Foreground).unwrap();
+    assert_eq!(organ, mask(&file, "organ.after").0);
+    // Without the background the large organ stays.
+    let (mut organ, shape) = mask(&file, "organ.larger_than_background.before");
+    keep_largest(&mut organ, &shape, Neighbourhood::Edges, LargestRule::Foreground).unwrap();
+    assert_eq!(organ.iter().filter(|voxel| **voxel).count(), 89);
+}
+
+#[test]
+fn small_tumours_go_and_the_liver_has_its_labels() {
+    let file = tensors("evaluation");
+    let (mut tumour, shape) = mask(&file, "tumour.before");
+    remove_small(&mut tumour, &shape, Neighbourhood::Edges, 51).unwrap();
+    assert_eq!(tumour, mask(&file, "tumour.after").0);
+
+    let probability = file.floats("liver.probability").unwrap();
+    let shape = file.shape("liver.labels").unwrap();
+    let voxels: Vec<bool> = probability.iter().map(|probability| *probability > 0.5).collect();
+    let (organ, tumour) = voxels.split_at(voxels.len() / 2);
+    let labels = OrganTumourRule::REFERENCE.labels(organ, tumour, shape).unwrap();
+    assert!(labels.iter().map(|label| i64::from(*label)).eq(file.integers("liver.labels").unwrap()));
 }
