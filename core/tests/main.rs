@@ -4,6 +4,7 @@
 
 mod checkpoints;
 mod downstream_inference;
+mod downstream_scores;
 mod finetuning;
 mod golden;
 mod golden_metrics;
