@@ -18,6 +18,7 @@ pub mod continual;
 pub mod data;
 pub mod decoders;
 pub mod device;
+pub mod downstream;
 mod error;
 pub mod evaluation;
 pub mod finetuning;

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod checkpoints;
+mod downstream_inference;
+mod downstream_scores;
 mod downstream_models;
 mod finetuning;
 mod golden;

@@ -95,4 +95,35 @@ pub enum EvaluationError {
         /// The found and the expected scores.
         detail: String,
     },
+    /// An array of another shape, number or range than expected.
+    #[error("{name} has {found}, expected {expected}")]
+    Array {
+        /// Name of the array.
+        name: String,
+        /// What was found: its shape, or a value and its position.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A voxel that no tile of a sliding window covered.
+    #[error(
+        "slice {slice} along the first axis has voxels that no tile covers; each of the {n_tiles} tiles of the grid has to be added"
+    )]
+    Uncovered {
+        /// Position of the slice, from 0.
+        slice: usize,
+        /// Number of tiles of the grid.
+        n_tiles: usize,
+    },
+}
+
+impl EvaluationError {
+    /// An error for an array of another shape, number or range than expected.
+    pub(crate) fn array(
+        name: impl Into<String>,
+        found: impl std::fmt::Display,
+        expected: impl std::fmt::Display,
+    ) -> Self {
+        Self::Array { name: name.into(), found: found.to_string(), expected: expected.to_string() }
+    }
 }

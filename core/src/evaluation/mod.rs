@@ -14,6 +14,7 @@ mod linear_probe;
 mod masked_lm;
 mod metric;
 mod neighbours;
+mod overlap;
 mod predictions;
 mod projection;
 mod retrieval;
@@ -25,6 +26,7 @@ mod segmentation_maps;
 mod segmentation_probe;
 mod segmentation_scores;
 mod split;
+mod surface;
 mod transfer;
 
 pub use bootstrap::{N_RESAMPLES, Resamples};
@@ -38,12 +40,15 @@ pub use linear_probe::LinearProbe;
 pub use masked_lm::MaskedTokenCounts;
 pub use metric::{Metric, Scale};
 pub use neighbours::nearest_by_cosine;
+pub use overlap::{DiceFormula, Overlap};
 pub use predictions::Predictions;
 pub use projection::Projection;
 pub use retrieval::{Retrieved, retrieve};
 pub use score_matrix::ScoreMatrix;
 pub use scores::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
-pub use segmentation::{dice, hausdorff_95};
+pub use segmentation::{
+    REFERENCE_HD95_OF_ONE_EMPTY, dice, hausdorff_95, hausdorff_95_of, hausdorff_95_reference, surface_dice,
+};
 pub use segmentation_maps::{ClassMaps, IGNORED, SegmentationClasses};
 pub use segmentation_probe::{SegmentationProbe, TokenFeatures};
 pub use segmentation_scores::{SampleSegmentation, SegmentationScores};

@@ -1,6 +1,10 @@
-//! Metrics of segmentation: Dice coefficient and Hausdorff distance.
+//! Metrics of segmentation: Dice coefficient, Hausdorff distance, surface Dice.
 
-use crate::{EvaluationError, Result};
+use super::surface::SurfaceDistances;
+use crate::{Error, EvaluationError, Result, SettingError};
+
+/// HD95 in voxels that the reference implementation gives a case of which one mask is empty.
+pub const REFERENCE_HD95_OF_ONE_EMPTY: f64 = 500.0;
 
 /// Dice coefficient of two masks: twice the overlap over the sum of sizes; in [0, 1]. Two empty masks agree: 1.
 ///
@@ -23,19 +27,24 @@ pub fn dice(a: &[bool], b: &[bool]) -> f64 {
 /// When the masks do not have the sizes.
 pub fn hausdorff_95(a: &[bool], b: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Result<f64> {
     assert!(a.len() == b.len() && a.len() == shape.iter().product::<usize>(), "masks do not have the sizes {shape:?}");
-    for (mask, name) in [(a, "first"), (b, "second")] {
-        if !mask.contains(&true) {
+    hausdorff_95_of(a, b, &shape, &spacing)
+}
+
+/// HD95 as [`hausdorff_95`], of masks of two or three axes. The border of a mask of two axes is the set of pixels that erosion with the four neighbours
+/// removes.
+///
+/// # Errors
+/// An empty mask, whose border is nowhere; masks or a spacing that do not have the shape.
+pub fn hausdorff_95_of(a: &[bool], b: &[bool], shape: &[usize], spacing: &[f64]) -> Result<f64> {
+    let distances = SurfaceDistances::between(a, b, shape, spacing)?;
+    for (distances, name) in [(&distances.from_first, "first"), (&distances.from_second, "second")] {
+        if distances.is_empty() {
             return Err(
                 EvaluationError::Undefined { metric: "HD95", reason: format!("the {name} mask is empty") }.into()
             );
         }
     }
-    let (border_a, border_b) = (border(a, shape), border(b, shape));
-    let mut distances = Vec::new();
-    for (from, to) in [(&border_a, &border_b), (&border_b, &border_a)] {
-        let squared = squared_distances(to, shape, spacing);
-        distances.extend(from.iter().zip(squared).filter(|(from, _)| **from).map(|(_, squared)| squared.sqrt()));
-    }
+    let mut distances = [distances.from_first, distances.from_second].concat();
     distances.sort_by(f64::total_cmp);
     let place = 0.95 * (distances.len() - 1) as f64;
     let (below, share) = (place.floor() as usize, place.fract());
@@ -43,78 +52,41 @@ pub fn hausdorff_95(a: &[bool], b: &[bool], shape: [usize; 3], spacing: [f64; 3]
     Ok(distances[below] + share * (above - distances[below]))
 }
 
-/// Voxels of a mask with a neighbour outside of it.
-fn border(mask: &[bool], [depth, height, width]: [usize; 3]) -> Vec<bool> {
-    let inside = |z: usize, y: usize, x: usize| {
-        // A coordinate below zero wraps to a number beyond the array.
-        z < depth && y < height && x < width && mask[(z * height + y) * width + x]
-    };
-    let mut border = vec![false; mask.len()];
-    for z in 0..depth {
-        for y in 0..height {
-            for x in 0..width {
-                let neighbours = [
-                    (z.wrapping_sub(1), y, x),
-                    (z + 1, y, x),
-                    (z, y.wrapping_sub(1), x),
-                    (z, y + 1, x),
-                    (z, y, x.wrapping_sub(1)),
-                    (z, y, x + 1),
-                ];
-                border[(z * height + y) * width + x] =
-                    inside(z, y, x) && neighbours.iter().any(|&(z, y, x)| !inside(z, y, x));
-            }
+/// HD95 as the reference implementation counts it, in voxels whatever their size: 0 where both masks are empty and
+/// [`REFERENCE_HD95_OF_ONE_EMPTY`] where one is, so that every case enters the mean.
+///
+/// # Errors
+/// Masks that do not have the shape.
+pub fn hausdorff_95_reference(a: &[bool], b: &[bool], shape: &[usize]) -> Result<f64> {
+    match hausdorff_95_of(a, b, shape, &vec![1.0; shape.len()]) {
+        Err(Error::Evaluation(EvaluationError::Undefined { .. })) => {
+            let one_is_empty = a.contains(&true) || b.contains(&true);
+            Ok(if one_is_empty { REFERENCE_HD95_OF_ONE_EMPTY } else { 0.0 })
         }
+        distance => distance,
     }
-    border
 }
 
-/// Squared distance from every voxel to the nearest voxel of the set: exact, axis by axis (Felzenszwalb and Huttenlocher, 2012).
-fn squared_distances(set: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Vec<f64> {
-    let mut squared: Vec<f64> = set.iter().map(|set| if *set { 0.0 } else { f64::INFINITY }).collect();
-    for axis in 0..3 {
-        let stride = shape[axis + 1..].iter().product::<usize>();
-        let n = shape[axis];
-        let mut line = vec![0.0; n];
-        for start in (0..squared.len()).filter(|at| at / stride % n == 0) {
-            (0..n).for_each(|at| line[at] = squared[start + at * stride]);
-            for (at, value) in lower_envelope(&line, spacing[axis]).into_iter().enumerate() {
-                squared[start + at * stride] = value;
-            }
-        }
+/// Normalised surface Dice (Nikolov et al., 2018): fraction of the surface voxels of both masks that are within `tolerance` of the other mask's surface;
+/// in [0, 1]. `spacing` and `tolerance` are in millimetres. Surface voxels are counted as in HD95, each once, rather than weighted by the area of surface
+/// elements. One empty mask has 0.
+///
+/// # Errors
+/// Two empty masks, which have no surface; a tolerance that is negative or no number; masks or a spacing that do not have the shape.
+pub fn surface_dice(a: &[bool], b: &[bool], shape: &[usize], spacing: &[f64], tolerance: f64) -> Result<f64> {
+    if !(tolerance >= 0.0 && tolerance.is_finite()) {
+        return Err(SettingError::out_of_range("tolerance_mm", tolerance, "at least 0.0").into());
     }
-    squared
-}
-
-/// Minimum, at each position of a line, of `values[other] + (distance to other)^2`.
-fn lower_envelope(values: &[f64], step: f64) -> Vec<f64> {
-    // Parabolas of the lower envelope, and the start of each one's interval.
-    let mut lowest: Vec<(usize, f64)> = Vec::new();
-    for at in (0..values.len()).filter(|at| values[*at].is_finite()) {
-        let height = |at: usize| values[at] + (at as f64 * step).powi(2);
-        let mut from = f64::NEG_INFINITY;
-        while let Some(&(before, before_from)) = lowest.last() {
-            from = (height(at) - height(before)) / (2.0 * step * step * (at - before) as f64);
-            if from > before_from {
-                break;
-            }
-            lowest.pop();
-            from = f64::NEG_INFINITY;
-        }
-        lowest.push((at, from));
+    let distances = SurfaceDistances::between(a, b, shape, spacing)?;
+    let n = distances.from_first.len() + distances.from_second.len();
+    if n == 0 {
+        let reason = "both masks are empty".into();
+        return Err(EvaluationError::Undefined { metric: "the surface Dice", reason }.into());
     }
-    let mut current = 0;
-    (0..values.len())
-        .map(|at| {
-            while current + 1 < lowest.len() && lowest[current + 1].1 < at as f64 {
-                current += 1;
-            }
-            match lowest.get(current) {
-                Some(&(other, _)) => values[other] + ((at as f64 - other as f64) * step).powi(2),
-                None => f64::INFINITY,
-            }
-        })
-        .collect()
+    // Squares of distances and their roots are rounded.
+    let limit = tolerance * (1.0 + 1e-12);
+    let near = |distances: &[f64]| distances.iter().filter(|distance| **distance <= limit).count();
+    Ok((near(&distances.from_first) + near(&distances.from_second)) as f64 / n as f64)
 }
 
 #[cfg(test)]
@@ -138,21 +110,33 @@ mod tests {
         assert!(error.contains("the second mask is empty"), "{error}");
     }
 
-    proptest::proptest! {
-        #[test]
-        fn distances_are_those_to_the_nearest_of_all(
-            set in proptest::collection::vec(proptest::bool::weighted(0.1), 4 * 5 * 6), spacing in (0.3f64..3.0, 0.3f64..3.0, 0.3f64..3.0),
-        ) {
-            let (shape, spacing) = ([4, 5, 6], [spacing.0, spacing.1, spacing.2]);
-            let place = |at: usize| [at / 30, at / 6 % 5, at % 6];
-            let found = squared_distances(&set, shape, spacing);
-            for (at, &found) in found.iter().enumerate() {
-                let squared = |other: usize| {
-                    (0..3).map(|axis| ((place(at)[axis] as f64 - place(other)[axis] as f64) * spacing[axis]).powi(2)).sum::<f64>()
-                };
-                let nearest = (0..set.len()).filter(|other| set[*other]).map(squared).fold(f64::INFINITY, f64::min);
-                assert!(found == nearest || (found - nearest).abs() < 1e-9, "{found} instead of {nearest}");
-            }
+    #[test]
+    fn the_references_distance_has_a_number_for_empty_masks() {
+        let (mask, empty) = ([false, true, false, false], [false; 4]);
+        let distance = |a: &[bool], b: &[bool]| hausdorff_95_reference(a, b, &[1, 4]).unwrap();
+        assert_eq!([distance(&mask, &empty), distance(&empty, &mask), distance(&empty, &empty)], [500.0, 500.0, 0.0]);
+        assert_eq!(distance(&mask, &[false, false, false, true]), 2.0);
+        assert!(hausdorff_95_reference(&mask, &empty[1..], &[1, 4]).is_err());
+        assert!(hausdorff_95_reference(&empty, &empty, &[1, 3]).is_err());
+    }
+
+    #[test]
+    fn surface_dice_counts_the_surface_within_the_tolerance() {
+        // Columns 1 to 3 and 1 to 5 of one row of voxels, 0.5 mm wide: all voxels are surface.
+        let row = |columns: std::ops::Range<usize>| (0..8).map(|at| columns.contains(&at)).collect::<Vec<_>>();
+        let (a, b, empty) = (row(1..4), row(1..6), row(0..0));
+        let score = |a: &[bool], b: &[bool], tolerance| surface_dice(a, b, &[1, 8], &[3.0, 0.5], tolerance).unwrap();
+        // Columns 4 and 5 of the second are 0.5 and 1 mm away from the first.
+        assert_eq!(
+            [0.0, 0.49, 0.5, 1.0].map(|tolerance| score(&a, &b, tolerance)),
+            [6.0 / 8.0, 6.0 / 8.0, 7.0 / 8.0, 1.0]
+        );
+        assert_eq!((score(&a, &empty, 9.0), score(&empty, &a, 9.0)), (0.0, 0.0));
+        let error = surface_dice(&empty, &empty, &[1, 8], &[1.0; 2], 1.0).unwrap_err().to_string();
+        assert!(error.contains("both masks are empty"), "{error}");
+        for tolerance in [-1.0, f64::NAN] {
+            let error = surface_dice(&a, &b, &[1, 8], &[1.0; 2], tolerance).unwrap_err().to_string();
+            assert!(error.starts_with("tolerance_mm is"), "{error}");
         }
     }
 }
