@@ -9,7 +9,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
     bench, compare, data_check, demo, embed, eval, export, finetune, import, init, plan, plugin_check, plugin_inspect,
-    plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, predict, pretrain, report, resume, show,
+    plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, predict, pretrain, report, resume, score, show,
     stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
@@ -53,6 +53,7 @@ enum Command {
     Eval(eval::Eval),
     Finetune(finetune::Finetune),
     Predict(predict::Predict),
+    Score(score::Score),
     Compare(compare::Compare),
     Report(report::Report),
     /// Examine data before the training
@@ -70,10 +71,10 @@ enum Command {
 impl Command {
     /// Whether the command computes with a model. The other commands start no threads for computing.
     fn computes(&self) -> bool {
-        use Command::{Bench, Compare, Demo, Embed, Eval, Finetune, Plan, Predict, Pretrain, Resume, Stage};
+        use Command::{Bench, Compare, Demo, Embed, Eval, Finetune, Plan, Predict, Pretrain, Resume, Score, Stage};
         matches!(
             self,
-            Demo(_) | Plan(_) | Pretrain(_) | Resume(_) | Stage(_) | Embed(_) | Eval(_) | Finetune(_) | Predict(_) | Compare(_) | Bench(_)
+            Demo(_) | Plan(_) | Pretrain(_) | Resume(_) | Stage(_) | Embed(_) | Eval(_) | Finetune(_) | Predict(_) | Score(_) | Compare(_) | Bench(_)
         )
     }
 }
@@ -158,6 +159,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Eval(eval) => eval.run(),
         Command::Finetune(finetune) => finetune.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Score(score) => score.run(),
         Command::Compare(compare) => compare.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),

@@ -82,7 +82,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("plugins/video", &["medcoss-sdk", "medcoss-formats"]),
     ("core", &[]),
     ("host/plugin-host", &["medcoss-abi", "medcoss-caller"]),
-    ("host/runtime", &["medcoss-abi", "medcoss-core", "medcoss-plugin-host"]),
+    ("host/runtime", &["medcoss-abi", "medcoss-core", "medcoss-formats", "medcoss-plugin-host"]),
     ("tests/fixture", &["medcoss-sdk"]),
     ("tests/misbehaving", &["medcoss-abi", "medcoss-sdk"]),
     ("tests/support", &["medcoss-abi"]),

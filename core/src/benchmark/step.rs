@@ -115,6 +115,7 @@ fn batch(spec: TokenSpec, n: usize) -> HostBatch {
                 targets: (0..n * n_masked * d_token).map(value).collect(),
                 valid: Vec::new(),
                 layout: None,
+                affines: Vec::new(),
             })
         }
         TokenSpec::Discrete { length, vocabulary } => {

@@ -19,7 +19,8 @@ pub use unetr::Unetr;
 
 use crate::model::Initialiser;
 use crate::ranges::check_count;
-use crate::{Precision, Result, SettingError};
+use crate::precision::Precision;
+use crate::{Result, SettingError};
 
 /// Maximum feature size of a decoder: as wide as no layer of a model is.
 const MAX_FEATURE_SIZE: usize = 1024;

@@ -78,8 +78,7 @@ impl TokenGrid {
         let shape = tokens.dims();
         let channels = shape[2] / self.patch.iter().product::<usize>();
         let [[gz, gy, gx], [pz, py, px]] = [self.grid, self.patch];
-        let along: Vec<isize> = axes.iter().map(|axis| *axis as isize + 1).collect();
-        let flipped = self.voxels(tokens).flip(along);
+        let flipped = axes.iter().fold(self.voxels(tokens), |voxels, axis| voxels.flip([axis + 1]));
         let blocks: Tensor<8> = flipped.reshape([shape[0], gz, pz, gy, py, gx, px, channels]);
         blocks.permute([0, 1, 3, 5, 2, 4, 6, 7]).reshape(shape)
     }

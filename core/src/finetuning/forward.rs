@@ -103,8 +103,8 @@ impl Predictor<'_> {
 fn flipped_voxels(voxels: Tensor<3>, grid: &TokenGrid, axes: &[usize]) -> Tensor<3> {
     let [n, n_voxels, n_values] = voxels.dims();
     let [depth, height, width] = grid.space();
-    let along: Vec<isize> = axes.iter().map(|axis| *axis as isize + 1).collect();
-    let flipped = voxels.reshape([n, depth, height, width, n_values]).flip(along);
+    let voxels: Tensor<5> = voxels.reshape([n, depth, height, width, n_values]);
+    let flipped = axes.iter().fold(voxels, |voxels, axis| voxels.flip([axis + 1]));
     flipped.reshape([n, n_voxels, n_values])
 }
 

@@ -6,7 +6,8 @@ use super::adapters::AdapterConfig;
 use super::augmentation::Augmentation;
 use super::losses::SegmentationLoss;
 use crate::ranges::{MAX_BATCH, MAX_EPOCHS, check_below_one, check_count, check_not_negative, check_positive};
-use crate::{Precision, Result, SettingError};
+use crate::precision::Precision;
+use crate::{Result, SettingError};
 
 /// Settings of fine-tuning. The defaults suit small data; those of the paper's tasks are in `host/recipes`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

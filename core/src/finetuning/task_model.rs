@@ -12,7 +12,8 @@ use crate::decoders::{DecoderConfig, SegmentationDecoder};
 use crate::model::{
     DeviceBatch, Initialiser, Model, Parameter, Replace, StochasticDepth, visit_parameters_of, with_parameters_of,
 };
-use crate::{Precision, Result, rng};
+use crate::precision::Precision;
+use crate::{Result, rng};
 
 /// Configuration of the head of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,6 +40,7 @@ pub mod report;
 pub mod resources;
 pub mod run;
 pub mod run_summary;
+pub mod scoring;
 mod stage_admission;
 pub mod stage_dataset;
 pub mod stage_plugin;

@@ -24,6 +24,7 @@ pub(crate) mod predict;
 pub(crate) mod pretrain;
 pub(crate) mod report;
 pub(crate) mod resume;
+pub(crate) mod score;
 pub(crate) mod show;
 pub(crate) mod stage_add;
 pub(crate) mod stage_remove;

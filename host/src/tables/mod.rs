@@ -8,6 +8,7 @@ pub(crate) mod plan;
 pub(crate) mod prediction;
 pub(crate) mod run_summary;
 pub(crate) mod scores;
+pub(crate) mod scoring;
 mod table;
 
 pub(crate) use table::{Table, page_width};

@@ -34,6 +34,7 @@ mod jpeg_file;
 #[cfg(feature = "image")]
 pub mod label_image;
 #[cfg(feature = "volume")]
+pub mod mask;
 mod meta_image;
 #[cfg(feature = "volume")]
 mod mgh;
