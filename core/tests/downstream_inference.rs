@@ -1,8 +1,11 @@
-//! Sliding windows and filters of components against numbers that the reference computed, see `golden/README.md`.
+//! Sliding windows, filters of components, resampling, learning rates and the choice of an epoch against numbers that the
+//! reference computed, see `golden/README.md`.
 
 use medcoss_core::downstream::{
-    Components, Flip, ImportanceMap, LargestRule, Neighbourhood, OrganTumourRule, TileGrid, keep_largest, remove_small,
+    BestEpoch, Components, Criterion, Flip, GridMap, ImportanceMap, LargestRule, Neighbourhood, OrganTumourRule,
+    TileGrid, keep_largest, remove_small,
 };
+use medcoss_core::optimisation::PolynomialSchedule;
 use medcoss_core::weights::TensorFile;
 use medcoss_test_support::golden;
 use serde_json::Value;
@@ -120,4 +123,59 @@ fn small_tumours_go_and_the_liver_has_its_labels() {
     let (organ, tumour) = voxels.split_at(voxels.len() / 2);
     let labels = OrganTumourRule::REFERENCE.labels(organ, tumour, shape).unwrap();
     assert!(labels.iter().map(|label| i64::from(*label)).eq(file.integers("liver.labels").unwrap()));
+}
+
+/// Resampling whose corners stay: voxel i of the file lies at i times a factor in the sample.
+#[test]
+fn interpolation_is_itks_trilinear_one() {
+    let (file, numbers) = (tensors("evaluation"), numbers("evaluation"));
+    let (sample, values) = (file.shape("itk.volume_z_y_x").unwrap(), file.floats("itk.volume_z_y_x").unwrap());
+    let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    for name in ["down", "up", "up_more_than_twice"] {
+        let case = &numbers["itk"]["cases"][name];
+        let factors: Vec<f64> =
+            case["factor_z_y_x"].as_array().unwrap().iter().map(|factor| factor.as_f64().unwrap()).collect();
+        let [z, y, x] = [factors[0], factors[1], factors[2]];
+        let affine = [z, 0.0, 0.0, 0.0, 0.0, y, 0.0, 0.0, 0.0, 0.0, x, 0.0];
+        let tensor = format!("itk.{name}.float32");
+        let shape = file.shape(&tensor).unwrap();
+        let map = GridMap::new(&affine, sample, shape).unwrap();
+        let carried = map.interpolate(&values, 1, 0..shape[0]).unwrap();
+        let expected = file.floats(&tensor).unwrap();
+        assert_eq!(carried.values.len(), expected.len());
+        for (found, expected) in carried.values.iter().zip(&expected) {
+            // The two routes of the numbers differ by 3e-5 HU.
+            assert!((found - expected).abs() <= 1e-6 * largest, "{name}: {found} instead of {expected}");
+        }
+        let n_outside = carried.is_covered.iter().filter(|covered| !**covered).count();
+        assert_eq!(n_outside as u64, case["outside"].as_u64().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn learning_rates_fall_as_the_references() {
+    let numbers = numbers("evaluation");
+    let tasks = numbers["learning_rates"].as_object().unwrap();
+    assert_eq!(tasks.len(), 9);
+    for (task, rates) in tasks {
+        let (base, epochs) = (rates["base"].as_f64().unwrap(), rates["epochs"].as_u64().unwrap() as usize);
+        let schedule = PolynomialSchedule::new(base, epochs, PolynomialSchedule::REFERENCE_POWER).unwrap();
+        let expected = rates["learning_rate"].as_array().unwrap();
+        for (epoch, expected) in sizes(&rates["at"]).into_iter().zip(expected) {
+            let (found, expected) = (schedule.learning_rate(epoch as f64), expected.as_f64().unwrap());
+            assert!((found / expected - 1.0).abs() < 1e-14, "{task}, epoch {epoch}: {found} instead of {expected}");
+        }
+    }
+}
+
+#[test]
+fn the_best_epoch_is_the_references() {
+    let case = &numbers("evaluation")["best_epoch"];
+    let mut best = BestEpoch::new(Criterion::reference_classification());
+    for (epoch, values) in case["accuracy_auc_f1"].as_array().unwrap().iter().enumerate() {
+        let values: Vec<f64> = values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        best.observe(epoch, &values).unwrap();
+    }
+    let chosen = case["chosen"].as_u64().unwrap() as usize;
+    assert_eq!(best.best(), Some((chosen, case["sums"][chosen].as_f64().unwrap())));
 }

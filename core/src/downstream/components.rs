@@ -219,7 +219,7 @@ mod tests {
     }
 
     /// Floods from each voxel in turn.
-    fn flooded(mask: &[bool], shape: [usize; 3], most_steps_apart: usize) -> Vec<u32> {
+    fn flooded(mask: &[bool], shape: [usize; 3], reach: usize) -> Vec<u32> {
         let mut labels = vec![0; mask.len()];
         let mut n = 0;
         for seed in 0..mask.len() {
@@ -235,7 +235,7 @@ mod tests {
                     let step = [step / 9, step / 3 % 3, step % 3];
                     let next = [0, 1, 2].map(|axis| (place[axis] + step[axis]).wrapping_sub(1));
                     let apart = step.iter().filter(|step| **step != 1).count();
-                    if apart > most_steps_apart || (0..3).any(|axis| next[axis] >= shape[axis]) {
+                    if apart > reach || (0..3).any(|axis| next[axis] >= shape[axis]) {
                         continue;
                     }
                     let next = (next[0] * shape[1] + next[1]) * shape[2] + next[2];

@@ -1,5 +1,5 @@
-//! Importance map of a sliding window: the weight of each voxel of a tile's prediction. Predictions near a tile's border have seen less of their
-//! surroundings and count less (nnU-Net; Isensee et al., 2021).
+//! Importance map of a sliding window: the weight of each voxel of a tile's prediction. Predictions near a tile's border have less context and
+//! count less (nnU-Net; Isensee et al., 2021).
 
 use super::shape::three_axes;
 use crate::{Result, SettingError};

@@ -34,8 +34,25 @@ impl<'a> Labelled<'a> {
     }
 
     /// Scores of one class, by sample.
-    fn of_class(&self, class: usize) -> impl Iterator<Item = f64> + use<'a> {
+    pub(super) fn of_class(&self, class: usize) -> impl Iterator<Item = f64> + use<'a> {
         self.scores.iter().skip(class).step_by(self.n_classes.max(1)).copied()
+    }
+
+    /// Checks that there are samples, labels are classes, and each sample has a score of each class.
+    pub(super) fn check_shape(&self) -> Result<()> {
+        if self.labels.is_empty() {
+            return Err(EvaluationError::EmptySplit { split: "test" }.into());
+        }
+        if let Some(at) = self.labels.iter().position(|label| *label >= self.n_classes) {
+            let (found, expected) = (format!("label {} for sample {at}", self.labels[at]), self.n_classes);
+            return Err(EvaluationError::array("the array of labels", found, format!("labels below {expected}")).into());
+        }
+        if self.labels.len().checked_mul(self.n_classes) != Some(self.scores.len()) {
+            let expected = format!("{} samples of {} classes", self.labels.len(), self.n_classes);
+            let found = format!("{} values", self.scores.len());
+            return Err(EvaluationError::array("the array of scores", found, expected).into());
+        }
+        Ok(())
     }
 
     /// Checks that every class occurs.

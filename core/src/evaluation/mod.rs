@@ -3,9 +3,10 @@
 //! Everything but fine-tuning works on labels, scores, masks and features, and nothing knows files.
 
 mod bootstrap;
+mod calibration;
 mod classification;
-
 mod complete_model;
+mod curves;
 mod finetuning;
 mod knn;
 mod label_map;
@@ -15,6 +16,7 @@ mod masked_lm;
 mod metric;
 mod neighbours;
 mod overlap;
+mod paired;
 mod predictions;
 mod projection;
 mod retrieval;
@@ -30,8 +32,13 @@ mod surface;
 mod transfer;
 
 pub use bootstrap::{N_RESAMPLES, Resamples};
+pub use calibration::{CalibrationBins, ReliabilityBin, ReliabilityCurve, binary_brier, brier};
 pub use classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
 pub use complete_model::complete_model;
+pub use curves::{
+    MacroMean, MultiLabelled, PrecisionRecallPoint, RocPoint, average_precision, average_precision_macro,
+    precision_recall_curve, roc_curve,
+};
 pub use finetuning::{Finetuner, Finetuning, Labels};
 pub use knn::NearestNeighbours;
 pub use label_map::{LabelMap, LabelMapSource};
@@ -41,6 +48,7 @@ pub use masked_lm::MaskedTokenCounts;
 pub use metric::{Metric, Scale};
 pub use neighbours::nearest_by_cosine;
 pub use overlap::{DiceFormula, Overlap};
+pub use paired::{MAX_EXACT_PERMUTATIONS, N_PERMUTATIONS, PairedDifferences, PermutationTest};
 pub use predictions::Predictions;
 pub use projection::Projection;
 pub use retrieval::{Retrieved, retrieve};

@@ -1,5 +1,6 @@
 //! Metrics of segmentation: Dice coefficient, Hausdorff distance, surface Dice.
 
+use super::overlap::{DiceFormula, Overlap};
 use super::surface::SurfaceDistances;
 use crate::{Error, EvaluationError, Result, SettingError};
 
@@ -11,10 +12,10 @@ pub const REFERENCE_HD95_OF_ONE_EMPTY: f64 = 500.0;
 /// # Panics
 /// When the masks have different sizes.
 pub fn dice(a: &[bool], b: &[bool]) -> f64 {
-    assert_eq!(a.len(), b.len(), "masks of different sizes");
-    let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
-    let sizes = [a, b].map(|mask| mask.iter().filter(|value| **value).count());
-    if sizes == [0, 0] { 1.0 } else { 2.0 * both as f64 / (sizes[0] + sizes[1]) as f64 }
+    match Overlap::of(a, b) {
+        Ok(overlap) => overlap.dice(DiceFormula::Standard),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// HD95: the 95th percentile (linear interpolation) of the distances from each mask's border to the other's, both directions pooled, in the unit of

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
-use super::segmentation::{dice, hausdorff_95};
-use super::segmentation_maps::{ClassMaps, three};
+use super::segmentation::{dice, hausdorff_95_of};
+use super::segmentation_maps::ClassMaps;
 use crate::Result;
 
 /// Segmentation scores of one sample, by class without the background.
@@ -59,12 +59,6 @@ impl SampleSegmentation {
         spacing_mm: Option<&[f64]>,
         masks: &[[Vec<bool>; 2]],
     ) -> Result<Self> {
-        let shape = three(shape);
-        let spacing = spacing_mm.map(|spacing| {
-            let mut all = [1.0; 3];
-            all[3 - spacing.len()..].copy_from_slice(spacing);
-            all
-        });
         let n = masks.len();
         let mut scores = Self {
             index,
@@ -77,10 +71,11 @@ impl SampleSegmentation {
             let empty = [truth, predicted].map(|mask| !mask.contains(&true));
             scores.dice.push(dice(truth, predicted));
             scores.both_empty.push(empty == [true, true]);
-            let distance = |spacing: [f64; 3]| hausdorff_95(truth, predicted, shape, spacing);
+            // Of an image the border is found in its plane: as a volume of one slice, every pixel would be border.
+            let distance = |spacing: &[f64]| hausdorff_95_of(truth, predicted, shape, spacing);
             let measurable = empty == [false, false];
-            scores.hd95_voxels.push(measurable.then(|| distance([1.0; 3])).transpose()?);
-            scores.hd95_mm.push(spacing.filter(|_| measurable).map(distance).transpose()?);
+            scores.hd95_voxels.push(measurable.then(|| distance(&vec![1.0; shape.len()])).transpose()?);
+            scores.hd95_mm.push(spacing_mm.filter(|_| measurable).map(distance).transpose()?);
         }
         Ok(scores)
     }

@@ -146,7 +146,8 @@ impl FinetuneConfig {
     pub fn rate(&self, update: usize, n_updates: usize) -> f64 {
         let epochs = self.epochs as f64;
         if self.schedule == RateSchedule::Polynomial {
-            return self.learning_rate * (1.0 - (update / n_updates.max(1)) as f64 / epochs).powf(0.9);
+            let schedule = PolynomialSchedule { base: self.learning_rate, epochs: self.epochs, power: PolynomialSchedule::REFERENCE_POWER };
+            return schedule.learning_rate(update / n_updates.max(1));
         }
         // In the middle of the update: neither the first nor the last is at a rate of 0.
         let epoch = (update as f64 + 0.5) / n_updates.max(1) as f64;

@@ -1,9 +1,11 @@
-//! Optimisation: AdamW in two groups, and the learning rate as a function of the step.
+//! Optimisation: AdamW in two groups, and the learning rate as a function of the step or the epoch.
 
 mod adamw;
+mod polynomial_schedule;
 mod schedule;
 
 pub use adamw::{adamw, adamw_of_all};
+pub use polynomial_schedule::PolynomialSchedule;
 pub use schedule::Schedule;
 
 use serde::{Deserialize, Serialize};

@@ -122,8 +122,8 @@ pub fn score_masks(
     }
     let pairs = paired(&predicted, &expected);
     let mut found = MaskScores {
-        not_predicted: expected.keys().filter(|key| !pairs.iter().any(|(_, own)| own == key)).cloned().collect(),
-        without_truth: predicted.keys().filter(|key| !pairs.iter().any(|(own, _)| own == key)).cloned().collect(),
+        not_predicted: expected.keys().filter(|key| !pairs.iter().any(|(_, own)| own == *key)).cloned().collect(),
+        without_truth: predicted.keys().filter(|key| !pairs.iter().any(|(own, _)| own == *key)).cloned().collect(),
         ..MaskScores::default()
     };
     if pairs.is_empty() {
