@@ -20,8 +20,8 @@ use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
-    Account, Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
+    Account, Dataset, Error, FileGrid, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
+    SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,7 @@ impl Modality for Ct {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
+    const KNOWS_GRIDS: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("window", "hu_range"), ("mirror", "flip")];
 
     type Options = Options;
@@ -155,7 +156,7 @@ impl Modality for Ct {
     }
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        Ok(options.transform()?.geometry())
+        Ok(options.transform()?.geometry_with_affines())
     }
 
     fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
@@ -183,7 +184,7 @@ pub struct Scans {
 
 impl Dataset for Scans {
     fn geometry(&self) -> Geometry {
-        self.transform.geometry()
+        self.transform.geometry_with_affines()
     }
 
     fn len(&self) -> usize {
@@ -217,7 +218,7 @@ impl Dataset for Scans {
                 voxels
             }
         };
-        self.transform.write_sample(voxels, view, rng, sample)
+        self.transform.write_placed_sample(voxels, &self.samples.place(index)?, view, rng, sample)
     }
 
     /// In Hounsfield units. Outside of the scan the lower end of `hu_range` stands for air.
@@ -238,6 +239,10 @@ impl Dataset for Scans {
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         self.samples.label_map(index, mask)
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        self.samples.grid(index)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

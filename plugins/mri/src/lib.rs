@@ -21,8 +21,8 @@ use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
-    Account, Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
+    Account, Dataset, Error, FileGrid, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
+    SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,7 @@ impl Modality for Mri {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
+    const KNOWS_GRIDS: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("mirror", "flip")];
 
     type Options = Options;
@@ -165,7 +166,7 @@ impl Modality for Mri {
     }
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        Ok(options.transform()?.geometry())
+        Ok(options.transform()?.geometry_with_affines())
     }
 
     fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
@@ -214,7 +215,7 @@ impl Scans {
 
 impl Dataset for Scans {
     fn geometry(&self) -> Geometry {
-        self.transform.geometry()
+        self.transform.geometry_with_affines()
     }
 
     fn len(&self) -> usize {
@@ -234,7 +235,7 @@ impl Dataset for Scans {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        self.transform.write_sample(self.block(index)?, view, rng, sample)
+        self.transform.write_placed_sample(self.block(index)?, &self.samples.place(index)?, view, rng, sample)
     }
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
@@ -255,6 +256,10 @@ impl Dataset for Scans {
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         self.samples.label_map(index, mask)
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        self.samples.grid(index)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -13,10 +13,11 @@ use medcoss_formats::label_image;
 use medcoss_formats::slide::{Slide, Unread};
 use medcoss_formats::tiff_file::MAX_PIXELS;
 use medcoss_formats::tiff_slide::TiffSlide;
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::image::{Image, Resizable};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::{
-    Account, Error, Found, FoundFile, Inclusion, SampleRecord, find_files_by_content, log, saved_samples,
+    Account, Error, FileGrid, Found, FoundFile, Inclusion, SampleRecord, find_files_by_content, log, saved_samples,
 };
 
 use crate::grid::Grid;
@@ -253,6 +254,33 @@ impl Tiles {
         }
     }
 
+    /// From the pixels of a tile, as [`Tiles::read`] gives it, to those of its file: of a slide those of its full level.
+    pub fn place(&self, index: usize) -> Affine<2> {
+        let Place { file, extent } = &self.samples[index];
+        match (extent, &self.grids[*file]) {
+            (Extent::Tile(tile), Some(grid)) => grid.place(*tile),
+            _ => Affine::identity(),
+        }
+    }
+
+    /// Rows and columns of a sample's file, of a slide those of its full level, and their distance where it is stated.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn file_grid(&self, index: usize) -> Result<FileGrid, Error> {
+        let Place { file, extent } = &self.samples[index];
+        let path = &self.files[*file].path;
+        self.files[*file].check_unchanged()?;
+        match (extent, &self.grids[*file]) {
+            (Extent::Tile(_), Some(grid)) => Ok(grid.file_grid()),
+            (Extent::Unreadable(error), _) => Err(Error::clone(error)),
+            _ => match dicom::candidate(path, &lower_case_name(path)) {
+                Candidate::Other => image_file::displayed_size(path).map(FileGrid::of_shape),
+                _ => dicom::image_grid(path),
+            },
+        }
+    }
+
     /// The labels of a tile that is a file of its own, from its mask.
     ///
     /// # Errors
@@ -322,10 +350,13 @@ impl Tiles {
     }
 }
 
+fn lower_case_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
 /// A file that is a tile by itself.
 fn read_tile_file(path: &Path) -> Result<DecodedImage, Error> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    match dicom::candidate(path, &name) {
+    match dicom::candidate(path, &lower_case_name(path)) {
         Candidate::Other => image_file::read_decoded(path),
         _ => Ok(DecodedImage::Floats(dicom::read_image(path)?.image)),
     }

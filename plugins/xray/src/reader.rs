@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::dicom::{self, radiograph};
 use medcoss_formats::image_file::{self, DecodedImage};
-use medcoss_sdk::{Account, Error, Found, FoundFile, Inclusion, find_files_by_content};
+use medcoss_sdk::{Account, Error, FileGrid, Found, FoundFile, Inclusion, find_files_by_content};
 
 /// File formats that are read, for display.
 pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", "BMP", dicom::FILE_FORMATS];
@@ -80,6 +80,17 @@ pub fn read(file: &FoundFile, bit_depth: Option<u32>) -> Result<DecodedImage, Er
         return image_file::read_grey_by_depth(&file.path, bit_depth).map(|(image, _)| image);
     }
     Ok(DecodedImage::Floats(dicom::read_image(&file.path)?.image.into_grey()))
+}
+
+/// Rows and columns of a radiograph as it is read, from the file's head.
+///
+/// # Errors
+/// A file that is missing, damaged or of another kind.
+pub fn grid(file: &FoundFile) -> Result<FileGrid, Error> {
+    match is_image_file(&file.path) {
+        true => image_file::displayed_size(&file.path).map(FileGrid::of_shape),
+        false => dicom::image_grid(&file.path),
+    }
 }
 
 /// Whether a file is an image file rather than a DICOM file: by its name or, where that says neither, by its first

@@ -17,6 +17,8 @@ mod detached_file;
 pub mod dicom;
 #[cfg(feature = "volume")]
 pub mod dicom_series_write;
+#[cfg(any(feature = "dicom", feature = "nifti"))]
+pub mod file_axes;
 pub mod group_by;
 #[cfg(feature = "nifti")]
 mod gzip_stream;

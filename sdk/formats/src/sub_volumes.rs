@@ -12,8 +12,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::volume::{Sampling, SubVolume, Volume};
-use medcoss_sdk::{Account, Error, Fingerprint, code, log};
+use medcoss_sdk::{Account, Error, FileGrid, Fingerprint, code, log};
 
 use crate::dicom::stack;
 use crate::nifti::MAX_VOXELS;
@@ -301,6 +302,24 @@ impl SubVolumes {
         }
         let volume = self.cache.get(index, || scan.read(info))?;
         volume.resampled(samplings).map_err(|error| error.in_context(scan.source.id()))
+    }
+}
+
+impl SubVolumes {
+    /// From the voxels of a sub-volume to those of its file.
+    ///
+    /// # Errors
+    /// A volume whose header cannot be read.
+    pub fn place(&self, index: usize) -> Result<Affine<3>, Error> {
+        let (scan, first) = self.windows[index];
+        let info = self.scans[scan].info.as_ref().map_err(Error::clone)?;
+        Ok(Affine::of_samplings(self.settings.samplings(info, first)?).then(&info.file_axes.affine()))
+    }
+
+    /// The grid of a sub-volume's file; `None` where its header cannot be read.
+    pub fn grid(&self, index: usize) -> Option<FileGrid> {
+        let (scan, _) = self.windows[index];
+        self.scans[scan].info.as_ref().ok().map(|info| info.file_axes.grid())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume::Volume;
-use medcoss_sdk::{Account, Error, Fingerprint, FoundFile, SampleRecord, saved_samples};
+use medcoss_sdk::{Account, Error, FileGrid, Fingerprint, FoundFile, SampleRecord, saved_samples};
 
 use crate::nifti_write::{Datatype, NiftiFile, in_file_order};
 use crate::reference_preparation::{ReferenceSettings, ReferenceVolumes};
@@ -75,6 +76,25 @@ impl VolumeSamples {
         match self {
             Self::SubVolumes(samples) => &samples.account,
             Self::Reference(samples) => &samples.account,
+        }
+    }
+
+    /// From the voxels of a sample to those of its file.
+    ///
+    /// # Errors
+    /// Those of [`SubVolumes::place`] and [`ReferenceVolumes::place`].
+    pub fn place(&self, index: usize) -> Result<Affine<3>, Error> {
+        match self {
+            Self::SubVolumes(samples) => samples.place(index),
+            Self::Reference(samples) => samples.place(index),
+        }
+    }
+
+    /// The grid of a sample's file; `None` where it is not known.
+    pub fn grid(&self, index: usize) -> Option<FileGrid> {
+        match self {
+            Self::SubVolumes(samples) => samples.grid(index),
+            Self::Reference(samples) => samples.grid(index),
         }
     }
 

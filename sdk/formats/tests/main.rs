@@ -16,6 +16,8 @@ mod dicom_scans;
 mod dicom_series;
 #[cfg(feature = "slide")]
 mod dicom_slide;
+#[cfg(feature = "volume")]
+mod file_axes;
 #[cfg(feature = "image")]
 mod image_file;
 #[cfg(feature = "image")]
