@@ -2,9 +2,11 @@
 //!
 //! Scans rise linearly along each axis, so that resampling keeps the value of every place, and a value betrays an error of half a voxel.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use medcoss_ct::{Ct, Options, Scans};
+use medcoss_formats::crop::Crop;
 use medcoss_formats::dicom::write::Modality as DicomModality;
 use medcoss_formats::dicom_series_write::DicomSeries;
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, in_file_order};
@@ -106,12 +108,12 @@ fn open(folder: &Path, options: Options) -> Scans {
 }
 
 /// Voxels of a sample in Hounsfield units, and its affine.
-fn load(dataset: &Scans, index: usize, view: View, seed: u64) -> (Vec<f32>, Vec<f32>) {
+fn load(dataset: &Scans, index: usize, view: View, seed: u64) -> (Vec<f32>, [f32; 12]) {
     let Geometry::Continuous(Continuous { grid, d_token, affines: true, .. }) = dataset.geometry() else {
         panic!("tokens are continuous and have affines")
     };
     let n_tokens: usize = grid.iter().product();
-    let (mut tokens, mut mask, mut affine) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens], vec![0.0; 12]);
+    let (mut tokens, mut mask, mut affine) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens], [0.0; 12]);
     let patches = Patches { tokens: &mut tokens, mask: &mut mask, affine: &mut affine, ..Patches::default() };
     dataset.load(index, view, &mut sample_rng(seed), Sample::Continuous(patches)).unwrap();
     let mut voxels = vec![0.0; tokens.len()];
@@ -122,7 +124,7 @@ fn load(dataset: &Scans, index: usize, view: View, seed: u64) -> (Vec<f32>, Vec<
 }
 
 /// Compares all voxels of a sample that lie in the file; says how many.
-fn compared(array: &Array, size: [usize; 3], (voxels, affine): &(Vec<f32>, Vec<f32>), margin: f64) -> usize {
+fn compared(array: &Array, size: [usize; 3], (voxels, affine): &(Vec<f32>, [f32; 12]), margin: f64) -> usize {
     let mut n_compared = 0;
     for (number, &found) in voxels.iter().enumerate() {
         let at = [number / (size[1] * size[2]), number / size[2] % size[1], number % size[2]];
@@ -219,6 +221,40 @@ fn voxels_of_samples_are_found_in_files_that_the_reference_prepares() {
     file.write(&folder.path().join("scan.nii")).unwrap();
     let options = Options { size, preparation: Preparation::Prepared, ..Options::default() };
     check(&Array::new([32, 48, 16], [1, 32, 32 * 48], &values), &open(folder.path(), options), size, 0.0, 16 * 32 * 48);
+}
+
+#[test]
+fn voxels_of_samples_are_found_however_scans_are_cropped() {
+    let (size, spacing_mm) = ([16, 32, 48], Some([2.0, 1.0, 0.9]));
+    for (crop, spacing_mm, stride_in_plane) in [
+        (Crop::Grid, spacing_mm, Some([20, 31])),
+        (Crop::Grid, None, None),
+        (Crop::Random, spacing_mm, None),
+        (Crop::Random, None, None),
+        (Crop::Foreground, spacing_mm, None),
+        (Crop::Whole, None, None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let array = write_nifti(folder.path(), "PIR");
+        // Above 300 is a corner of the scan.
+        let options =
+            Options { size, crop, spacing_mm, stride_in_plane, foreground_above: 300.0, ..Options::default() };
+        let dataset = open(folder.path(), options);
+        let mut places = HashSet::new();
+        for index in 0..dataset.len() {
+            let (_, evaluation) = load(&dataset, index, View::Evaluation, 0);
+            assert_eq!(load(&dataset, index, View::Evaluation, 1).1, evaluation, "{crop:?}");
+            for seed in 0..6 {
+                let training = load(&dataset, index, View::Training, seed);
+                let n = compared(&array, size, &training, 3.5);
+                assert!(n > 4_000, "{crop:?} {spacing_mm:?}, sample {index}: {n} voxels");
+                places.insert(training.1.map(f32::to_bits));
+            }
+        }
+        // A random place depends on the seed alone; the others differ by flips.
+        let least = if crop == Crop::Random { 6 } else { 2 };
+        assert!(places.len() >= least, "{crop:?}: {} places", places.len());
+    }
 }
 
 #[test]

@@ -62,6 +62,7 @@ impl Modality for Pathology {
             "crop_scale": [0.2, 1.0],
             "horizontal_flip": true,
             "vertical_flip": false,
+            "bit_depth": 16,
             "stain_jitter": 0.0,
         });
         // What published weights need of files, without the reference's training.

@@ -239,6 +239,10 @@ pub struct Survey {
     /// Options other than the defaults, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<SuitedOption>,
+    /// Entries of `data` and folders in them, relative to the base, that hold something else beside the samples, such as their segmentation
+    /// masks. The rest is said of the data without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leave_out: Vec<PathBuf>,
 }
 
 /// A fact of data, for people.

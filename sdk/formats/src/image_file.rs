@@ -21,6 +21,7 @@ use medcoss_sdk::image::{Image, Region, Resizable};
 use crate::bit_depth::BitDepth;
 use crate::jpeg_file::{self, Raster};
 use crate::png_head::PngHead;
+pub use crate::png_head::with_significant_bits;
 use crate::tiff_file::{TiffFile, check_size};
 use crate::tiff_pixels::Colour;
 
@@ -148,6 +149,14 @@ pub fn read_grey(path: &Path) -> Result<DecodedImage, Error> {
 /// Those of [`read_image`], a number that does not fit into `bits`.
 pub fn read_grey_by_depth(path: &Path, bits: Option<u32>) -> Result<(DecodedImage, Option<BitDepth>), Error> {
     read(path, true, White::OfUsedBits(bits)).map(|(image, depth)| (image.into_grey(), depth))
+}
+
+/// Reads an image as [`read_decoded`] does, scaled as [`read_grey_by_depth`] says.
+///
+/// # Errors
+/// Those of [`read_grey_by_depth`].
+pub fn read_decoded_by_depth(path: &Path, bits: Option<u32>) -> Result<DecodedImage, Error> {
+    read(path, false, White::OfUsedBits(bits)).map(|(image, _)| image)
 }
 
 /// What an image file says about itself before its pixels.

@@ -53,7 +53,7 @@ const FIELDS: [&str; 21] = [
 const DATA_FILE: &str = "ElementDataFile";
 /// Note on a file without directions of its axes.
 pub(crate) const NO_ORIENTATION: &str =
-    "has no usable matrix of its orientation; its axes are taken for left, posterior, superior, as in ITK";
+    "have no usable matrix of their orientation; their axes are taken for left, posterior, superior, as in ITK";
 
 /// A header as it is stored.
 struct Header {

@@ -23,7 +23,7 @@ pub const FILE_FORMATS: &str = "FreeSurfer (.mgh, .mgz)";
 const HEADER_BYTES: usize = 284;
 /// Note on a file without directions.
 pub(crate) const NO_ORIENTATION: &str =
-    "does not state its orientation; its axes are taken for left, inferior, anterior at 1 mm, as in FreeSurfer";
+    "do not state their orientation; their axes are taken for left, inferior, anterior at 1 mm, as in FreeSurfer";
 /// Directions that FreeSurfer takes for a file without: coronal slices.
 const CORONAL: [[f64; 3]; 3] = [[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]];
 

@@ -24,7 +24,7 @@ use crate::voxel_stream::{Encoding, VoxelStream};
 pub const FILE_FORMATS: &str = "NumPy arrays [slices, rows, columns] (.npy, .npz with one array)";
 
 /// Note on every array.
-pub(crate) const NO_GEOMETRY: &str = "is an array that states neither spacing nor orientation; 1 mm is assumed, and \
+pub(crate) const NO_GEOMETRY: &str = "are arrays that state neither spacing nor orientation; 1 mm is assumed, and \
                                       axes that are slices to superior, rows to posterior, columns to left";
 /// Largest number of bytes that are read to find the array of an archive.
 const MAX_DIRECTORY_BYTES: usize = 1 << 23;

@@ -26,14 +26,14 @@ const MAX_COMPRESSED_OFFSET: u64 = 1 << 28;
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 
 /// Note on a file of several volumes.
-const SEVERAL_VOLUMES: &str = "holds several volumes; only the first is used";
+const SEVERAL_VOLUMES: &str = "are the first of several volumes in a file; the others are not used";
 /// Note on a file that does not state the directions of its axes.
 pub(crate) const NO_ORIENTATION: &str =
-    "does not state its orientation; its axes are taken for right, anterior, superior";
+    "do not state their orientation; their axes are taken for right, anterior, superior";
 /// Note on a file that goes on behind its voxels.
-const SURPLUS: &str = "has more bytes than its header accounts for; those at the end are not read";
+const SURPLUS: &str = "are in files with more bytes than the header accounts for; those at the end are not read";
 /// Note on a spacing that is absent or not plausible.
-const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
+const NO_SPACING: &str = "do not state a plausible voxel spacing; 1 mm is assumed";
 
 /// What a header states of a volume.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub struct StoredVolume {
     pub size: [usize; 3],
     /// Distance between neighbouring voxels in the same order, in millimetres.
     pub spacing_mm: [f32; 3],
-    /// Notes for the user, each the end of a sentence that begins with the file's name.
+    /// Notes for the user, each the end of a sentence that begins with "scans".
     pub notes: Vec<&'static str>,
     pub(crate) file_size: [usize; 3],
     pub(crate) n_volumes: u64,

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::affine::Affine;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Account, Error, FileGrid, Fingerprint, FoundFile, SampleRecord, saved_samples};
@@ -74,19 +73,8 @@ impl VolumeSamples {
     /// Files that are used and left out.
     pub fn account(&self) -> &Account {
         match self {
-            Self::SubVolumes(samples) => &samples.account,
+            Self::SubVolumes(samples) => samples.account(),
             Self::Reference(samples) => &samples.account,
-        }
-    }
-
-    /// From the voxels of a sample to those of its file.
-    ///
-    /// # Errors
-    /// Those of [`SubVolumes::place`] and [`ReferenceVolumes::place`].
-    pub fn place(&self, index: usize) -> Result<Affine<3>, Error> {
-        match self {
-            Self::SubVolumes(samples) => samples.place(index),
-            Self::Reference(samples) => samples.place(index),
         }
     }
 

@@ -63,7 +63,7 @@ pub struct VolumeInfo {
     /// Whether voxels are integers by the type in the file. `None` where only the voxels show it, as in DICOM files,
     /// whose numbers are rescaled.
     pub is_integer: Option<bool>,
-    /// Notes for the user, each the end of a sentence that begins with the volume's name.
+    /// Notes for the user, each the end of a sentence that begins with "scans".
     pub notes: Vec<&'static str>,
     /// The axes of the file, and which of them are those of the volume.
     pub file_axes: FileAxes,
@@ -206,6 +206,15 @@ impl VolumeSource {
             Self::Nifti { file, .. } => file.entry,
             Self::File { file, .. } => file.header().entry,
             Self::Dicom(series) => series.entry(),
+        }
+    }
+
+    /// Path of the file that was found for it: of a header, where the voxels are beside it. `None` of a series.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Nifti { file, .. } => Some(&file.path),
+            Self::File { file, .. } => Some(&file.header().path),
+            Self::Dicom(_) => None,
         }
     }
 

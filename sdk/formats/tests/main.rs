@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "volume")]
+mod crops;
 #[cfg(all(feature = "image", feature = "slide", feature = "volume"))]
 mod deidentify;
 #[cfg(feature = "dicom")]

@@ -35,7 +35,7 @@ pub struct SeriesInfo {
     pub size: [usize; 3],
     /// Distance between neighbouring voxels in the same order, in millimetres.
     pub spacing_mm: [f32; 3],
-    /// Notes for the user, each the end of a sentence that begins with the series' name.
+    /// Notes for the user, each the end of a sentence that begins with "scans".
     pub notes: Vec<&'static str>,
     /// The axes of the series as an array `[slice, row, column]`.
     pub file_axes: FileAxes,

@@ -14,13 +14,13 @@ const EVEN: f64 = 0.05;
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 
 pub(crate) const NO_ORIENTATION: &str =
-    "does not state its orientation; its slices are assumed to be axial, seen from below";
-const NO_POSITION: &str = "does not state where its slices lie; they are taken in the order of their numbers";
-const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
-pub(crate) const SEVERAL: &str = "has several slices at the same place; the first of each, by number, is used";
-const GAPS: &str = "lacks slices; the others are treated as contiguous";
-const UNEVEN: &str = "has slices at uneven distances; the usual distance is assumed for all";
-const SHIFTED: &str = "has slices that are shifted against each other, as by a tilted gantry; this is not corrected";
+    "do not state their orientation; their slices are assumed to be axial, seen from below";
+const NO_POSITION: &str = "do not state where their slices lie; these are taken in the order of their numbers";
+const NO_SPACING: &str = "do not state a plausible voxel spacing; 1 mm is assumed";
+pub(crate) const SEVERAL: &str = "have several slices at the same place; the first of each, by number, is used";
+const GAPS: &str = "lack slices; the others are treated as contiguous";
+const UNEVEN: &str = "have slices at uneven distances; the usual distance is assumed for all";
+const SHIFTED: &str = "have slices that are shifted against each other, as by a tilted gantry; this is not corrected";
 
 /// A plane and the number of its file.
 pub(crate) type Numbered = (usize, Plane);
@@ -49,7 +49,7 @@ pub(crate) struct Stack {
     states_spacing: bool,
     /// `[depth, rows, columns]` of the volume.
     pub(crate) spacing_mm: [f32; 3],
-    /// Notes for the user, each the end of a sentence that begins with the volume's name.
+    /// Notes for the user, each the end of a sentence that begins with "scans".
     pub(crate) notes: Vec<&'static str>,
 }
 

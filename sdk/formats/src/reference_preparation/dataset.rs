@@ -14,7 +14,7 @@ use medcoss_sdk::{Account, Error, FileGrid, Fingerprint, FoundFile, log};
 use super::squeeze::Stored;
 use super::{ReferenceSettings, ReferenceSteps, ct, is_affordable, mri};
 use crate::sub_volume_labels::labels_of;
-use crate::sub_volumes::tell_notes;
+use crate::sub_volumes::notice_notes;
 use crate::volume_cache::VolumeCache;
 use crate::volume_source::{FoundVolumes, VolumeInfo, VolumeSource, find_volumes};
 
@@ -89,7 +89,8 @@ impl ReferenceVolumes {
             }
             log::warn(&format!("{n_bad} of {} volumes give no sample; the first: {first}", scans.len()));
         }
-        tell_notes(scans.iter().filter_map(|scan| Some((scan.source.id(), scan.info.as_ref().ok()?))));
+        let infos: Vec<&VolumeInfo> = scans.iter().filter_map(|scan| scan.info.as_ref().ok()).collect();
+        notice_notes(&infos, &mut account);
         // `cache_mb` is capped.
         if n_voxels > (settings.cache_mb as u64) << 18 && settings.steps != ReferenceSteps::Prepared {
             log::warn(&format!(
