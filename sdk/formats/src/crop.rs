@@ -142,18 +142,18 @@ impl SubVolumeSettings {
         let Some(target) = self.spacing_mm else { return Ok(info.size) };
         info.check_has_spacing("spacing_mm")?;
         let mut size = info.size;
-        for axis in 0..3 {
+        for (axis, side) in size.iter_mut().enumerate() {
             let (found, target) = (info.spacing_mm[axis], target[axis]);
-            let n = (info.size[axis] as f64 * f64::from(found) / f64::from(target)).round() as usize;
+            let n = (*side as f64 * f64::from(found) / f64::from(target)).round() as usize;
             // Crops about a centre do not depend on how long the axis is.
             let is_cut_along = axis == 0 || matches!(self.crop, Crop::Grid | Crop::Random);
             if n > MAX_SIDE && is_cut_along {
-                let (voxels, what) = (info.size[axis], ["slices", "rows", "columns"][axis]);
+                let what = ["slices", "rows", "columns"][axis];
                 return Err(Error::unsupported(format!(
-                    "{voxels} {what} of {found} mm become {n} of {target} mm; at most {MAX_SIDE} are cut"
+                    "{side} {what} of {found} mm become {n} of {target} mm; at most {MAX_SIDE} are cut"
                 )));
             }
-            size[axis] = n.max(1);
+            *side = n.max(1);
         }
         Ok(size)
     }
