@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use medcoss_abi::message::{Geometry, Rendering, SampleRecord, Survey, Synthesised};
+use medcoss_abi::message::{FileGrid, Geometry, Rendering, SampleRecord, Survey, Synthesised};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -30,6 +30,8 @@ pub trait Modality: Send + Sync + 'static {
     /// Extensions of the segmentation masks that [`Dataset::label_map`] reads, in lower case: `&[".png", ".tif"]`. Empty when
     /// it is not implemented.
     const MASK_EXTENSIONS: &'static [&'static str] = &[];
+    /// Whether [`Dataset::grid`] is implemented.
+    const KNOWS_GRIDS: bool = false;
 
     /// Former names of options with the present ones: `&[("window", "hu_range")]`. A configuration with a former name is refused
     /// with the present one, instead of as a name that never existed.
@@ -157,6 +159,14 @@ pub trait Dataset: Send + Sync + 'static {
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let _ = (index, mask);
         Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin reads no masks"))
+    }
+
+    /// The grid of voxels or pixels of a sample's file, on which the host can write a prediction: its size in the file's own index order,
+    /// that of the rows of [`Patches::affine`], and how it lies in the body. `None`: not known, as of a file that cannot be read, about
+    /// which [`Dataset::load`] says more.
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        let _ = index;
+        None
     }
 
     /// Converts tokens back to an image or text for display: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says. Values of

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use medcoss_abi::code;
-use medcoss_abi::message::{Geometry, Synthesised};
+use medcoss_abi::message::{FileGrid, Geometry, Synthesised};
 use serde::Serialize;
 
 use crate::label_map::LabelMap;
@@ -41,6 +41,12 @@ pub trait FileSample: Serialize + Send + Sync + 'static {
     fn label_map(&self, file: &FoundFile, mask: &FoundFile) -> Result<LabelMap, Error> {
         let _ = (file, mask);
         Err(Error::new(code::UNKNOWN_OPERATION, "this plugin reads no masks"))
+    }
+
+    /// As [`Dataset::grid`].
+    fn grid(&self, file: &FoundFile) -> Option<FileGrid> {
+        let _ = file;
+        None
     }
 
     /// The table of labels, where the options have one.
@@ -134,6 +140,12 @@ impl<O: FileSample> Dataset for FileDataset<O> {
         let copy = |(position, &index): (usize, &usize)| saved_samples::copy(&self.files[index], position, folder);
         let copies = indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?;
         saved_samples::reopened_without_labels(copies, &self.options, self.options.labels())
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        let file = &self.files[index];
+        file.check_unchanged().ok()?;
+        self.options.grid(file)
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {

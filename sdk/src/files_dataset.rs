@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use medcoss_abi::code;
-use medcoss_abi::message::{Geometry, Synthesised};
+use medcoss_abi::message::{FileGrid, Geometry, Synthesised};
 use serde::Serialize;
 
 use crate::label_map::LabelMap;
@@ -82,6 +82,12 @@ pub trait SampleFiles: Serialize + Send + Sync + 'static {
     fn label_map(&self, file: &FoundFile, place: &Self::Place, mask: &FoundFile) -> Result<LabelMap, Error> {
         let _ = (file, place, mask);
         Err(Error::new(code::UNKNOWN_OPERATION, "this plugin reads no masks"))
+    }
+
+    /// As [`Dataset::grid`]. The grid is the whole file's.
+    fn grid(&self, file: &FoundFile, place: &Self::Place) -> Option<FileGrid> {
+        let _ = (file, place);
+        None
     }
 
     /// The table of labels, where the options have one. Its rows are of files.
@@ -224,6 +230,11 @@ impl<O: SampleFiles> Dataset for FilesDataset<O> {
         };
         let saved = indices.iter().enumerate().map(save).collect::<Result<_, Error>>()?;
         saved_samples::reopened_without_labels(saved, &self.options, self.options.labels())
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        let (file, place) = self.place(index).ok()?;
+        self.options.grid(file, place)
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {

@@ -6,6 +6,7 @@ use rand::RngExt;
 
 use medcoss_abi::message::{Axis, Continuous, Geometry};
 
+use crate::affine::Affine;
 use crate::image::{Image, Region, Resizable};
 use crate::label_map::LabelMap;
 use crate::{Error, Patches, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
@@ -83,13 +84,27 @@ impl ImageTransform {
         })
     }
 
+    /// The geometry of samples whose affines are written, as [`ImageTransform::load`] and
+    /// [`ImageTransform::write_placed_sample`] do.
+    pub fn geometry_with_affines(&self) -> Geometry {
+        match self.geometry() {
+            Geometry::Continuous(continuous) => Geometry::Continuous(Continuous { affines: true, ..continuous }),
+            discrete @ Geometry::Discrete(_) => discrete,
+        }
+    }
+
     /// The evaluation view: the centred square, resampled. torchvision's `Resize` and `CenterCrop` but for less than a
     /// pixel, and without their detour over a resampled whole.
     ///
     /// # Errors
     /// Those of [`Resizable::resized`].
     pub fn evaluation_view(&self, image: &impl Resizable) -> Result<Image, Error> {
-        image.resized(Region::centre_square(image.width(), image.height()), self.size, self.size)
+        self.placed_evaluation_view(image).map(|(view, _)| view)
+    }
+
+    fn placed_evaluation_view(&self, image: &impl Resizable) -> Result<(Image, Affine<2>), Error> {
+        let region = Region::centre_square(image.width(), image.height());
+        Ok((image.resized(region, self.size, self.size)?, Affine::of_region(region, self.size, self.size)))
     }
 
     /// The labels of an image's evaluation view: `[size, size]`.
@@ -108,18 +123,41 @@ impl ImageTransform {
     /// # Errors
     /// Those of [`Resizable::resized`].
     pub fn training_view(&self, image: &impl Resizable, rng: &mut SampleRng) -> Result<Image, Error> {
+        self.placed_training_view(image, rng).map(|(view, _)| view)
+    }
+
+    fn placed_training_view(&self, image: &impl Resizable, rng: &mut SampleRng) -> Result<(Image, Affine<2>), Error> {
         let region = Region::random_crop(rng, image.width(), image.height(), self.crop_scale, ASPECT);
         let mut view = image.resized(region, self.size, self.size)?;
+        let mut place = Affine::of_region(region, self.size, self.size);
         if self.horizontal_flip && rng.random::<bool>() {
             view.flip_horizontal();
+            place = place.flipped(1, self.size);
         }
         if self.vertical_flip && rng.random::<bool>() {
             view.flip_vertical();
+            place = place.flipped(0, self.size);
         }
-        Ok(view)
+        Ok((view, place))
     }
 
-    /// Transforms an image as the view asks, and writes it as a sample.
+    /// A view of an image, and the map from its pixels to those of the image, rows before columns.
+    ///
+    /// # Errors
+    /// Those of [`Resizable::resized`].
+    pub fn placed_view(
+        &self,
+        image: &impl Resizable,
+        view: View,
+        rng: &mut SampleRng,
+    ) -> Result<(Image, Affine<2>), Error> {
+        match view {
+            View::Evaluation => self.placed_evaluation_view(image),
+            View::Training => self.placed_training_view(image, rng),
+        }
+    }
+
+    /// Transforms an image as the view asks, and writes it as a sample. The image is the file's: its affine maps to the image's pixels.
     ///
     /// # Errors
     /// A sample with token ids.
@@ -130,11 +168,25 @@ impl ImageTransform {
         rng: &mut SampleRng,
         sample: Sample<'_>,
     ) -> Result<(), Error> {
-        let framed = match view {
-            View::Evaluation => self.evaluation_view(image)?,
-            View::Training => self.training_view(image, rng)?,
-        };
-        self.write_sample(framed, view, rng, sample)
+        let (framed, place) = self.placed_view(image, view, rng)?;
+        self.write_placed_sample(framed, &place, view, rng, sample)
+    }
+
+    /// As [`ImageTransform::write_sample`], with the affine of the sample: `place` maps the pixels of `framed` to those of the file.
+    ///
+    /// # Errors
+    /// Those of [`ImageTransform::write_sample`].
+    pub fn write_placed_sample(
+        &self,
+        framed: Image,
+        place: &Affine<2>,
+        view: View,
+        rng: &mut SampleRng,
+        sample: Sample<'_>,
+    ) -> Result<(), Error> {
+        let mut patches = sample.patches()?;
+        place.write([PATCH; 2], std::mem::take(&mut patches.affine));
+        self.write_sample(framed, view, rng, Sample::Continuous(patches))
     }
 
     /// Writes tokens and mask of an image that is already transformed. Grey is repeated in the three channels.

@@ -10,6 +10,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 mod account;
+pub mod affine;
 pub mod byte_image;
 mod dataset;
 mod error;
@@ -54,8 +55,8 @@ pub use fingerprint::Fingerprint;
 pub use masking::{Masking, MaskingScheme};
 pub use medcoss_abi as abi;
 pub use medcoss_abi::message::{
-    Axis, Continuous, Coordinate, Discrete, Fact, Geometry, PretextTask, Rendering, SampleRecord, SuitedOption, Survey,
-    Synthesised, Targets,
+    Axis, Continuous, Coordinate, Discrete, Fact, FileGrid, Geometry, PretextTask, Rendering, SampleRecord,
+    SuitedOption, Survey, Synthesised, Targets,
 };
 pub use medcoss_abi::{NOT_A_TARGET, code};
 pub use options::{check_ranges, in_range};

@@ -199,6 +199,11 @@ impl Sampling {
         Self { first: self.first + by, ..*self }
     }
 
+    /// Voxel coordinate of the first position, see [`Sampling`].
+    pub fn first(&self) -> f64 {
+        self.first
+    }
+
     /// Distance of neighbouring positions in voxels.
     pub fn step(&self) -> f64 {
         self.step

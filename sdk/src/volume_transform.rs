@@ -7,6 +7,7 @@ use rand::RngExt;
 
 use medcoss_abi::message::{Axis, Continuous, Geometry};
 
+use crate::affine::Affine;
 use crate::volume::{Sampling, Volume, flip};
 use crate::{Error, Patches, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 
@@ -72,13 +73,47 @@ impl VolumeTransform {
         })
     }
 
-    /// Resizes a whole volume to the size of a sample, and writes it as one.
+    /// The geometry of samples whose affines are written, as [`VolumeTransform::load`] and
+    /// [`VolumeTransform::write_placed_sample`] do.
+    pub fn geometry_with_affines(&self) -> Geometry {
+        match self.geometry() {
+            Geometry::Continuous(continuous) => Geometry::Continuous(Continuous { affines: true, ..continuous }),
+            discrete @ Geometry::Discrete(_) => discrete,
+        }
+    }
+
+    /// Resizes a whole volume to the size of a sample, and writes it as one. The axes of the volume are those of its file.
     ///
     /// # Errors
     /// A sample with token ids.
     pub fn load(&self, volume: &Volume, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let samplings = [0, 1, 2].map(|axis| Sampling::stretched(volume.size()[axis], self.size[axis]));
-        self.write_sample(volume.resampled(samplings)?.padded(0.0), view, rng, sample)
+        let voxels = volume.resampled(samplings)?.padded(0.0);
+        self.write_placed_sample(voxels, &Affine::of_samplings(samplings), view, rng, sample)
+    }
+
+    /// As [`VolumeTransform::write_sample`], with the affine of the sample: `place` maps its voxels, before they are flipped, to those of the
+    /// file.
+    ///
+    /// # Errors
+    /// Those of [`VolumeTransform::write_sample`].
+    pub fn write_placed_sample(
+        &self,
+        voxels: Vec<f32>,
+        place: &Affine<3>,
+        view: View,
+        rng: &mut SampleRng,
+        sample: Sample<'_>,
+    ) -> Result<(), Error> {
+        let mut patches = sample.patches()?;
+        let affine = std::mem::take(&mut patches.affine);
+        let flips = self.write(voxels, view, rng, patches)?;
+        let mut place = *place;
+        for axis in (0..3).filter(|&axis| flips[axis]) {
+            place = place.flipped(axis, self.size[axis]);
+        }
+        place.write([PATCH; 3], affine);
+        Ok(())
     }
 
     /// Writes tokens and mask of voxels `[depth, rows, columns]`; in training they are flipped first.
@@ -87,21 +122,34 @@ impl VolumeTransform {
     /// Voxels of another size, a sample with token ids.
     pub fn write_sample(
         &self,
-        mut voxels: Vec<f32>,
+        voxels: Vec<f32>,
         view: View,
         rng: &mut SampleRng,
         sample: Sample<'_>,
     ) -> Result<(), Error> {
-        let Patches { tokens, mask, .. } = sample.patches()?;
+        self.write(voxels, view, rng, sample.patches()?).map(|_| ())
+    }
+
+    /// Writes tokens and mask; says along which axes they were flipped.
+    fn write(
+        &self,
+        mut voxels: Vec<f32>,
+        view: View,
+        rng: &mut SampleRng,
+        patches: Patches<'_>,
+    ) -> Result<[bool; 3], Error> {
+        let Patches { tokens, mask, .. } = patches;
         let [depth, rows, columns] = self.size;
         let n_values = depth * rows * columns;
         if voxels.len() != n_values || tokens.len() != n_values || mask.len() != self.n_tokens() {
             let found = voxels.len();
             return Err(Error::bad_request(format!("{found} values do not fit samples of {depth}x{rows}x{columns}")));
         }
+        let mut flips = [false; 3];
         if view == View::Training && self.flip && rng.random::<bool>() {
-            for axis in 0..3 {
-                if rng.random::<bool>() {
+            for (axis, is_flipped) in flips.iter_mut().enumerate() {
+                *is_flipped = rng.random::<bool>();
+                if *is_flipped {
                     flip(&mut voxels, self.size, axis);
                 }
             }
@@ -110,7 +158,7 @@ impl VolumeTransform {
         if view == View::Training {
             mask::random(rng, self.n_masked(), mask);
         }
-        Ok(())
+        Ok(flips)
     }
 
     /// Converts tokens back to an image, as PNG: four evenly spaced slices side by side, the first on the left. `[black,

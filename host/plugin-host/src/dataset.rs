@@ -20,11 +20,11 @@ use crate::sample_failure::{FailureKind, SampleFailure};
 use crate::sample_table::{EntryFacts, SampleTable};
 use crate::untrusted_text::untrusted_bytes;
 
-/// What a geometry may require of this host. Coordinates and affines are delivered to nobody yet.
+/// What a geometry may require of this host. Coordinates are delivered to nobody yet, and affines in the evaluation view alone.
 const KNOWN_REQUIREMENTS: &[&str] = &["validity", "targets"];
-/// Extra buffers that a batch has, by view: targets are for training alone.
+/// Extra buffers that a batch has, by view: targets are for training alone, affines carry predictions back to files.
 const TRAINING_EXTRAS: &[u32] = &[extra::VALID, extra::TARGETS];
-const EVALUATION_EXTRAS: &[u32] = &[extra::VALID];
+const EVALUATION_EXTRAS: &[u32] = &[extra::VALID, extra::AFFINES];
 
 /// First bytes of every PNG file.
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";

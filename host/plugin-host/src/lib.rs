@@ -41,6 +41,7 @@ mod dataset;
 mod digest;
 mod error;
 mod failed_allocation;
+mod grids;
 mod label_maps;
 mod library;
 mod library_file;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
-use medcoss_abi::message::{Open, SaveAssets, Synthesise};
+use medcoss_abi::message::{FileGrid, Grids, Open, SaveAssets, Synthesise};
 use medcoss_abi::{
     DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginHeader, PluginTable, SampleReport,
     VIEW_TRAIN, code, operation,
@@ -53,7 +53,7 @@ fn answer(name: &str, honest: Value) -> String {
 
 extern "C" fn describe() -> RResult<RString, PluginError> {
     let honest = json!({
-        "id": "odd", "version": "2.0.0", "summary": "", "family": "series", "reads": [], "operations": [],
+        "id": "odd", "version": "2.0.0", "summary": "", "family": "series", "reads": [], "operations": ["grids"],
         "geometry": { "kind": "continuous", "grid": [2, 3], "d_token": 2, "n_masked": 4 },
         "options": { "type": "object" }, "renders": "png"
     });
@@ -78,12 +78,17 @@ extern "C" fn open(_: RStr<'_>) -> RResult<DatasetHandle, PluginError> {
     }
 }
 
-extern "C" fn query(_: DatasetHandle, name: RStr<'_>, _: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
+extern "C" fn query(_: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
     let honest = match name.as_str() {
         operation::INFO => json!({
             "n_samples": 3, "fingerprint": "0123456789abcdef",
             "geometry": { "kind": "continuous", "grid": [2, 3], "d_token": 2, "n_masked": 4 }
         }),
+        operation::GRIDS => {
+            let request: Grids = serde_json::from_slice(body.as_slice()).unwrap();
+            let grid = |index: &u64| if *index == 1 { json!({ "shape": [20, 30] }) } else { Value::Null };
+            json!(request.indices.iter().map(grid).collect::<Vec<_>>())
+        }
         operation::RECORDS => json!([{ "id": "a" }, { "id": "b", "label": "x" }, { "id": "c" }]),
         _ => json!([]),
     };
@@ -160,6 +165,25 @@ fn an_honest_plugin_passes() {
     let plugin = load(Wrong::Nothing).unwrap();
     assert_eq!((plugin.name(), plugin.shape().n_values()), ("odd 2.0.0", 12));
     assert_eq!(filled(Wrong::Nothing), Ok(vec![]));
+}
+
+#[test]
+fn grids_come_in_the_order_of_the_request_and_are_checked() {
+    let known = Some(FileGrid::of_shape([20, 30]));
+    assert_eq!(dataset(Wrong::Nothing).unwrap().grids(&[2, 1, 0, 1]).unwrap(), [None, known.clone(), None, known]);
+    let error = dataset(Wrong::Nothing).unwrap().grids(&[0, 3]).unwrap_err();
+    assert_eq!((error.fault, error.message.as_str()), (Fault::Request, "sample 3 does not exist; there are 3"));
+    for (answer, expected) in [
+        ("[]", "it answers with 0 grids for 1 samples"),
+        (r#"[{"shape":[20]}]"#, "samples have 2 axes"),
+        (r#"[{"shape":[20,0]}]"#, "of 1 to 16777216 voxels"),
+        (r#"[{"shape":[20,30],"to_ras_mm":[[1,0,0,0],[0,1,0,0],[0,0,1,0]]}]"#, "three axes"),
+        (r#"{"shape":[20,30]}"#, "its answer is not of the form"),
+    ] {
+        let error = dataset(Wrong::Answer("grids", answer)).unwrap().grids(&[1]).unwrap_err();
+        assert_eq!(error.fault, Fault::Contract, "{answer}");
+        assert!(error.message.contains(expected), "{error}");
+    }
 }
 
 #[test]

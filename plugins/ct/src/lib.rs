@@ -10,6 +10,8 @@ mod synthetic;
 
 use std::path::{Path, PathBuf};
 
+use medcoss_formats::crop::Crop;
+use medcoss_formats::foreground::Foreground;
 use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, ReferenceSteps};
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::SubVolumeSettings;
@@ -20,8 +22,8 @@ use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
-    Account, Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
+    Account, Dataset, Error, FileGrid, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
+    SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,11 +48,21 @@ pub struct Options {
     /// them, at 1 mm in tiles of 24 slices at stride 12, squeezed to `size`; the file's axes are kept and its
     /// orientation is not looked at. `prepared`: NIfTI files that MedCoSS's scripts prepared, each a sample of `size`.
     pub preparation: Preparation,
+    /// Where samples are cut out of a scan. `centre`: one after another along the depth, and the centre of each plane. `grid`: one after
+    /// another along all three axes, so that they cover the scan. `random`: in training any place of the scan, in evaluation as `centre`.
+    /// `foreground`: as `centre`, about the centre of what is foreground in the planes. `whole`: the whole scan is one sample, resized.
+    /// All but `whole` follow `spacing_mm`; without it `centre` resizes planes to `size`, and the others keep the scan's voxels.
+    pub crop: Crop,
     /// Stride in slices from one sample of a scan to the next, at least 1. The default is the depth of a sample. The last sample ends
     /// with the scan.
     pub stride: Option<usize>,
-    /// Voxel spacing in millimetres (slices, rows, columns) that scans are resampled to, from 0.05 to 100. They are then cropped or
-    /// padded around their centre. Without a spacing, slices are kept, and their rows and columns are resized to `size`.
+    /// Stride in rows and columns from one sample of a scan to the next, at least 1, with `crop = "grid"`. The default is the rows and columns
+    /// of a sample. The last sample along each axis ends with the scan.
+    pub stride_in_plane: Option<[usize; 2]>,
+    /// Hounsfield units above which voxels are foreground, with `crop = "foreground"`.
+    pub foreground_above: f32,
+    /// Voxel spacing in millimetres (slices, rows, columns) that scans are resampled to, from 0.05 to 100. They are then cropped as
+    /// `crop` says, or padded. Without a spacing, slices are kept, and `crop` says what becomes of rows and columns.
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
@@ -74,7 +86,10 @@ impl Default for Options {
         Self {
             size: [16, 192, 192],
             preparation: Preparation::SubVolumes,
+            crop: Crop::Centre,
             stride: None,
+            stride_in_plane: None,
+            foreground_above: -500.0,
             spacing_mm: None,
             mask_ratio: 0.75,
             hu_range: [-1024.0, 1024.0],
@@ -95,10 +110,21 @@ impl Options {
                 "hu_range is [{lowest}, {highest}]; it must be two numbers of Hounsfield units, the lower first"
             )));
         }
+        if !self.foreground_above.is_finite() {
+            let found = self.foreground_above;
+            return Err(Error::bad_request(format!(
+                "foreground_above is {found}; it must be a number of Hounsfield units"
+            )));
+        }
         let transform = VolumeTransform { size: self.size, mask_ratio: self.mask_ratio, flip: self.flip };
         transform.check()?;
         self.sub_volumes().check()?;
-        let of_sub_volumes = [("stride", self.stride.is_some()), ("spacing_mm", self.spacing_mm.is_some())];
+        let of_sub_volumes = [
+            ("crop", self.crop != Crop::Centre),
+            ("stride", self.stride.is_some()),
+            ("stride_in_plane", self.stride_in_plane.is_some()),
+            ("spacing_mm", self.spacing_mm.is_some()),
+        ];
         self.preparation.check_without(&of_sub_volumes)?;
         Ok(transform)
     }
@@ -122,8 +148,20 @@ impl Options {
 
     /// How scans are cut into sub-volumes.
     fn sub_volumes(&self) -> SubVolumeSettings {
-        let Self { size, stride, spacing_mm, cache_mb, .. } = *self;
-        SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, scans: self.scans() }
+        let Self { size, crop, stride, stride_in_plane, spacing_mm, cache_mb, .. } = *self;
+        let (foreground, scans) = (Foreground::Above(self.foreground_above), self.scans());
+        let drop_ends_ratio = 0.0;
+        SubVolumeSettings {
+            size,
+            crop,
+            stride,
+            stride_in_plane,
+            spacing_mm,
+            foreground,
+            drop_ends_ratio,
+            cache_mb,
+            scans,
+        }
     }
 }
 
@@ -136,6 +174,7 @@ impl Modality for Ct {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
+    const KNOWS_GRIDS: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("window", "hu_range"), ("mirror", "flip")];
 
     type Options = Options;
@@ -155,7 +194,7 @@ impl Modality for Ct {
     }
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        Ok(options.transform()?.geometry())
+        Ok(options.transform()?.geometry_with_affines())
     }
 
     fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
@@ -183,7 +222,7 @@ pub struct Scans {
 
 impl Dataset for Scans {
     fn geometry(&self) -> Geometry {
-        self.transform.geometry()
+        self.transform.geometry_with_affines()
     }
 
     fn len(&self) -> usize {
@@ -204,23 +243,23 @@ impl Dataset for Scans {
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let hu_range = self.options.hu_range;
-        let voxels = match &self.samples {
+        let (voxels, place) = match &self.samples {
             VolumeSamples::SubVolumes(samples) => {
-                let mut part = samples.read(index)?;
+                let (mut part, place) = samples.read_view(index, view, rng)?;
                 intensity::scale_range(&mut part.values, hu_range);
-                part.padded(DARKEST)
+                (part.padded(DARKEST), place)
             }
             // Raw scans were clipped before they were resampled; prepared ones are not clipped again.
             VolumeSamples::Reference(samples) => {
                 let mut voxels = samples.read(index)?;
                 intensity::scale(&mut voxels, hu_range);
-                voxels
+                (voxels, samples.place(index)?)
             }
         };
-        self.transform.write_sample(voxels, view, rng, sample)
+        self.transform.write_placed_sample(voxels, &place, view, rng, sample)
     }
 
-    /// In Hounsfield units. Outside of the scan the lower end of `hu_range` stands for air.
+    /// In Hounsfield units, at the place of the evaluation view. Outside of the scan the lower end of `hu_range` stands for air.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let air = self.options.hu_range[0];
         let write = |(position, &index): (usize, &usize)| {
@@ -232,12 +271,23 @@ impl Dataset for Scans {
         };
         let data = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
         let preparation = self.options.preparation.of_saved_samples();
-        let as_they_are = Options { preparation, stride: None, spacing_mm: None, ..self.options.clone() };
+        let as_they_are = Options {
+            preparation,
+            crop: Crop::Centre,
+            stride: None,
+            stride_in_plane: None,
+            spacing_mm: None,
+            ..self.options.clone()
+        };
         saved_samples::reopened_with(data, &as_they_are)
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         self.samples.label_map(index, mask)
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        self.samples.grid(index)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod affines;
 mod memory;
 mod plugin;
 mod reference;

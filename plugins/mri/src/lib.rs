@@ -11,18 +11,21 @@ mod synthetic;
 
 use std::path::{Path, PathBuf};
 
+use medcoss_formats::crop::Crop;
+use medcoss_formats::foreground::Foreground;
 use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, ReferenceSteps};
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::SubVolumeSettings;
 use medcoss_formats::volume_samples::{VolumeSamples, VolumeSettings};
 use medcoss_formats::volume_source::{FILE_FORMATS, ScanRules};
 use medcoss_formats::volume_survey;
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
-    Account, Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
+    Account, Dataset, Error, FileGrid, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
+    SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, sample_rng, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,11 +49,21 @@ pub struct Options {
     /// them, planes squeezed to `size`, in tiles of its depth at half of it as stride; the file's axes are kept and its
     /// orientation is not looked at. `prepared`: NIfTI files that MedCoSS's scripts prepared, each a sample of `size`.
     pub preparation: Preparation,
+    /// Where samples are cut out of a scan. `centre`: one after another along the depth, and the centre of each plane. `grid`: one after
+    /// another along all three axes, so that they cover the scan. `random`: in training any place of the scan, in evaluation as `centre`.
+    /// `foreground`: as `centre`, about the centre of what is foreground in the planes. `whole`: the whole scan is one sample, resized.
+    /// All but `whole` follow `spacing_mm`; without it `centre` resizes planes to `size`, and the others keep the scan's voxels.
+    pub crop: Crop,
     /// Stride in slices from one sample of a scan to the next, at least 1. The default is the depth of a sample. The last sample ends
     /// with the scan.
     pub stride: Option<usize>,
-    /// Voxel spacing in millimetres (slices, rows, columns) that scans are resampled to, from 0.05 to 100. They are then cropped or
-    /// padded around their centre. Without a spacing, slices are kept, and their rows and columns are resized to `size`.
+    /// Stride in rows and columns from one sample of a scan to the next, at least 1, with `crop = "grid"`. The default is the rows and columns
+    /// of a sample. The last sample along each axis ends with the scan.
+    pub stride_in_plane: Option<[usize; 2]>,
+    /// Percentile of a scan's values above which voxels are foreground, 0 to 100, with `crop = "foreground"`.
+    pub foreground_percentile: f64,
+    /// Voxel spacing in millimetres (slices, rows, columns) that scans are resampled to, from 0.05 to 100. They are then cropped as
+    /// `crop` says, or padded. Without a spacing, slices are kept, and `crop` says what becomes of rows and columns.
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
@@ -77,7 +90,10 @@ impl Default for Options {
         Self {
             size: [16, 192, 192],
             preparation: Preparation::SubVolumes,
+            crop: Crop::Centre,
             stride: None,
+            stride_in_plane: None,
+            foreground_percentile: 75.0,
             spacing_mm: None,
             mask_ratio: 0.75,
             drop_ends_ratio: 0.1,
@@ -99,10 +115,19 @@ impl Options {
                 "percentiles is [{lower}, {upper}]; it must be two numbers from 0 to 100, the lower first"
             )));
         }
+        if !(0.0..=100.0).contains(&self.foreground_percentile) {
+            let found = self.foreground_percentile;
+            return Err(Error::bad_request(format!("foreground_percentile is {found}; it must be from 0 to 100")));
+        }
         let transform = VolumeTransform { size: self.size, mask_ratio: self.mask_ratio, flip: self.flip };
         transform.check()?;
         self.sub_volumes().check()?;
-        let of_sub_volumes = [("stride", self.stride.is_some()), ("spacing_mm", self.spacing_mm.is_some())];
+        let of_sub_volumes = [
+            ("crop", self.crop != Crop::Centre),
+            ("stride", self.stride.is_some()),
+            ("stride_in_plane", self.stride_in_plane.is_some()),
+            ("spacing_mm", self.spacing_mm.is_some()),
+        ];
         self.preparation.check_without(&of_sub_volumes)?;
         if self.preparation == Preparation::Reference && !self.standardise {
             return Err(Error::bad_request(
@@ -131,8 +156,19 @@ impl Options {
 
     /// How scans are cut into sub-volumes.
     fn sub_volumes(&self) -> SubVolumeSettings {
-        let Self { size, stride, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
-        SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, scans: self.scans() }
+        let Self { size, crop, stride, stride_in_plane, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
+        let (foreground, scans) = (Foreground::AbovePercentile(self.foreground_percentile), self.scans());
+        SubVolumeSettings {
+            size,
+            crop,
+            stride,
+            stride_in_plane,
+            spacing_mm,
+            foreground,
+            drop_ends_ratio,
+            cache_mb,
+            scans,
+        }
     }
 }
 
@@ -145,6 +181,7 @@ impl Modality for Mri {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
+    const KNOWS_GRIDS: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("mirror", "flip")];
 
     type Options = Options;
@@ -165,7 +202,7 @@ impl Modality for Mri {
     }
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        Ok(options.transform()?.geometry())
+        Ok(options.transform()?.geometry_with_affines())
     }
 
     fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
@@ -192,13 +229,13 @@ pub struct Scans {
 }
 
 impl Scans {
-    /// A whole block of intensities, of the size of a sample.
-    fn block(&self, index: usize) -> Result<Vec<f32>, Error> {
+    /// A whole block of intensities, of the size of a sample, and where its voxels lie in the file.
+    fn block(&self, index: usize, view: View, rng: &mut SampleRng) -> Result<(Vec<f32>, Affine<3>), Error> {
         let samples = match &self.samples {
             VolumeSamples::SubVolumes(samples) => samples,
-            VolumeSamples::Reference(samples) => return samples.read(index),
+            VolumeSamples::Reference(samples) => return Ok((samples.read(index)?, samples.place(index)?)),
         };
-        let mut part = samples.read(index)?;
+        let (mut part, place) = samples.read_view(index, view, rng)?;
         if self.options.standardise {
             if let Some(range) = intensity::percentiles(&part.values, self.options.percentiles) {
                 intensity::clip(&mut part.values, range);
@@ -208,13 +245,13 @@ impl Scans {
         // Around the head there is air, the darkest there is. It has no part in the statistics: how much of it there is
         // depends on the size of samples, not on the scan.
         let darkest = intensity::minimum(&part.values);
-        Ok(part.padded(darkest))
+        Ok((part.padded(darkest), place))
     }
 }
 
 impl Dataset for Scans {
     fn geometry(&self) -> Geometry {
-        self.transform.geometry()
+        self.transform.geometry_with_affines()
     }
 
     fn len(&self) -> usize {
@@ -234,17 +271,22 @@ impl Dataset for Scans {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        self.transform.write_sample(self.block(index)?, view, rng, sample)
+        let (voxels, place) = self.block(index, view, rng)?;
+        self.transform.write_placed_sample(voxels, &place, view, rng, sample)
     }
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let write = |(position, &index): (usize, &usize)| {
-            self.samples.save(self.transform.size, self.block(index)?, position, folder)
+            // The evaluation view draws no random numbers.
+            let (voxels, _) = self.block(index, View::Evaluation, &mut sample_rng(0))?;
+            self.samples.save(self.transform.size, voxels, position, folder)
         };
         let data = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
         let as_they_are = Options {
             preparation: self.options.preparation.of_saved_samples(),
+            crop: Crop::Centre,
             stride: None,
+            stride_in_plane: None,
             spacing_mm: None,
             drop_ends_ratio: 0.0,
             standardise: false,
@@ -255,6 +297,10 @@ impl Dataset for Scans {
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         self.samples.label_map(index, mask)
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        self.samples.grid(index)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

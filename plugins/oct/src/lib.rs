@@ -25,8 +25,8 @@ use std::path::Path;
 use medcoss_formats::group_by::labels_and_groups;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Account, Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Patches, Rendering, Sample, SampleRecord,
-    SampleRng, Synthesised, Tokens, View, encode_png, export_plugin, log, mask, patch, saved_samples,
+    Account, Dataset, Error, FileGrid, Fingerprint, Geometry, Modality, OpenRequest, Patches, Rendering, Sample,
+    SampleRecord, SampleRng, Synthesised, Tokens, View, encode_png, export_plugin, log, mask, patch, saved_samples,
 };
 
 pub use options::{Masking, Options, ShortVolumes};
@@ -50,6 +50,7 @@ impl Modality for Oct {
     const FILE_FORMATS: &'static [&'static str] = volume::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
+    const KNOWS_GRIDS: bool = true;
 
     type Options = Options;
     type Dataset = Volumes;
@@ -165,14 +166,15 @@ impl Dataset for Volumes {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let Patches { tokens, mask, valid, .. } = sample.patches()?;
+        let Patches { tokens, mask, valid, affine, .. } = sample.patches()?;
         let options = &self.options;
         let [depth, rows, columns] = options.size;
         let mut read = self.slices(index)?;
         let deviation = slices::deviation(&read);
         let n_read = read.len();
         let random = (view == View::Training).then_some(&mut *rng);
-        let mut pixels = slices::resized(&mut read, random, options)?;
+        let (mut pixels, plane) = slices::resized(&mut read, random, options)?;
+        plane.within_slices(self.windows[index].1).write(options.patch_size, affine);
         // A patch of which some slices are there is whole: the last slice stands for those behind it.
         let n_there = n_read.next_multiple_of(options.patch_size[0]).min(depth);
         let last = pixels[(n_read - 1) * rows * columns..].to_vec();
@@ -216,6 +218,14 @@ impl Dataset for Volumes {
             ));
         }
         saved_samples::reopened_with(copies, &self.options)
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        let Entry { volume, info, .. } = &self.volumes[self.windows[index].0];
+        let VolumeInfo { n_slices, spacing_mm } = info.as_ref().ok()?;
+        let [rows, columns] = volume.plane().ok()?;
+        let spacing_mm = spacing_mm.map(Vec::from);
+        Some(FileGrid { spacing_mm, ..FileGrid::of_shape([*n_slices, rows, columns]) })
     }
 
     /// Four evenly spaced slices side by side, the first on the left.

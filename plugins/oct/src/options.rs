@@ -140,6 +140,7 @@ impl Options {
             patch: self.patch_size.to_vec(),
             axes: ["depth", "row", "column"].map(Axis::named).into(),
             validity: self.short_volumes == ShortVolumes::Mark && self.size[0] > self.patch_size[0],
+            affines: true,
             ..Continuous::default()
         })
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use image::{ImageBuffer, ImageFormat, Luma};
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::image::{Image, Region};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{Error, SampleRng, saved_samples};
@@ -32,11 +33,15 @@ pub(crate) fn deviation(slices: &[Image]) -> f32 {
 }
 
 /// Slices at the size of a sample, `[slices, rows, columns]`; in training, where there is a generator, cropped, flipped
-/// and brightened alike.
+/// and brightened alike. Also the map from their rows and columns to those of the file.
 ///
 /// # Errors
 /// Slices without pixels.
-pub(crate) fn resized(slices: &mut [Image], rng: Option<&mut SampleRng>, options: &Options) -> Result<Vec<f32>, Error> {
+pub(crate) fn resized(
+    slices: &mut [Image],
+    rng: Option<&mut SampleRng>,
+    options: &Options,
+) -> Result<(Vec<f32>, Affine<2>), Error> {
     let [_, rows, columns] = options.size;
     let Some((width, height)) = slices.first().map(|slice| (slice.width(), slice.height())) else {
         return Err(Error::corrupt("the volume has no slices"));
@@ -61,7 +66,8 @@ pub(crate) fn resized(slices: &mut [Image], rng: Option<&mut SampleRng>, options
         }
         pixels.extend(slice.pixels().iter().map(|value| (value * gain).min(1.0)));
     }
-    Ok(pixels)
+    let place = Affine::of_region(region, columns, rows);
+    Ok((pixels, if is_flipped { place.flipped(1, columns) } else { place }))
 }
 
 /// Writes slices as numbered PNG of 16 bits into a new folder.

@@ -124,6 +124,20 @@ impl Volume {
         }
     }
 
+    /// Rows and columns of its first slice, from the head of the file.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or of another kind.
+    pub(crate) fn plane(&self) -> Result<[usize; 2], Error> {
+        let file = &self.files()[0];
+        file.check_unchanged()?;
+        match self {
+            Self::Dicom(file) => MultiFrame::open(&file.path).map(|file| file.size()),
+            Self::Images(_) if is_pgm(file) => pgm::read(file).map(|image| [image.height(), image.width()]),
+            Self::Images(_) => image_file::displayed_size(&file.path),
+        }
+    }
+
     /// Some slices as grey images in `[0, 1]`.
     ///
     /// # Errors
@@ -161,11 +175,15 @@ impl Volume {
     }
 }
 
-fn image(file: &FoundFile) -> Result<Image, Error> {
-    file.check_unchanged()?;
+fn is_pgm(file: &FoundFile) -> bool {
     let mut first = [0; 4];
     let read = File::open(&file.path).and_then(|mut file| file.read_exact(&mut first));
-    if read.is_ok() && pgm::has_signature(first) {
+    read.is_ok() && pgm::has_signature(first)
+}
+
+fn image(file: &FoundFile) -> Result<Image, Error> {
+    file.check_unchanged()?;
+    if is_pgm(file) {
         return pgm::read(file);
     }
     image_file::read_grey(&file.path).map(|image| image.into_image().into_grey())

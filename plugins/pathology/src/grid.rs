@@ -4,8 +4,9 @@
 //! Knows where tiles lie, not what they show; that is the business of `tissue`.
 
 use medcoss_formats::slide::{Level, Slide};
-use medcoss_sdk::Error;
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::image::Region;
+use medcoss_sdk::{Error, FileGrid};
 
 /// How much finer than its full level a slide may be read. Scanners of one magnification differ by a few parts in a
 /// hundred; beyond this, pixels would be invented.
@@ -83,6 +84,21 @@ impl Grid {
         let (left, width) = span(column, 0, self.level.width);
         let (top, height) = span(row, 1, self.level.height);
         Region { left, top, width, height }
+    }
+
+    /// From the pixels of a tile to those of the full level, rows before columns.
+    pub fn place(&self, tile: [u32; 2]) -> Affine<2> {
+        let [width, height] = self.full;
+        let scale = [height / self.level.height as f64, width / self.level.width as f64];
+        Affine::of_region(self.region(tile), self.tile, self.tile).then(&Affine::of_axes(scale, [0.0; 2]))
+    }
+
+    /// Rows and columns of the full level, and their distance in millimetres where the slide states it.
+    pub fn file_grid(&self) -> FileGrid {
+        let [width, height] = self.full;
+        // The level states its own microns per pixel.
+        let mm = self.level.mpp.map(|mpp| mpp * self.level.width as f64 / width / 1000.0);
+        FileGrid { spacing_mm: mm.map(|mm| vec![mm; 2]), ..FileGrid::of_shape([height as usize, width as usize]) }
     }
 
     /// Pixels of the level that make up a tile.

@@ -20,12 +20,13 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::label_image;
+use medcoss_sdk::image::Resizable;
 use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
-    SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, saved_samples,
+    Account, Dataset, Error, FileGrid, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering,
+    Sample, SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 
 pub use options::{ChannelOrder, Options};
@@ -45,6 +46,7 @@ impl Modality for Pathology {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
+    const KNOWS_GRIDS: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
         &[("slide_tile", "tile_size"), ("tissue_ratio", "min_tissue_ratio")];
 
@@ -60,6 +62,7 @@ impl Modality for Pathology {
             "crop_scale": [0.2, 1.0],
             "horizontal_flip": true,
             "vertical_flip": false,
+            "bit_depth": 16,
             "stain_jitter": 0.0,
         });
         // What published weights need of files, without the reference's training.
@@ -69,7 +72,7 @@ impl Modality for Pathology {
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
-        Ok(options.transform().geometry())
+        Ok(options.transform().geometry_with_affines())
     }
 
     fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
@@ -111,7 +114,7 @@ pub struct Tissue {
 
 impl Dataset for Tissue {
     fn geometry(&self) -> Geometry {
-        self.transform.geometry()
+        self.transform.geometry_with_affines()
     }
 
     fn len(&self) -> usize {
@@ -131,22 +134,18 @@ impl Dataset for Tissue {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let image = self.options.aspect_ratio.applied(self.tiles.read(index)?, self.options.size)?;
-        let mut framed = match view {
-            View::Evaluation => self.transform.evaluation_view(&image)?,
-            View::Training => {
-                let mut framed = self.transform.training_view(&image, rng)?;
-                if self.options.stain_jitter > 0.0 {
-                    framed = framed.into_rgb();
-                    stain::jitter(rng, self.options.stain_jitter, &mut framed);
-                }
-                framed
-            }
-        };
+        let Options { aspect_ratio, size, stain_jitter, .. } = self.options;
+        let tile = self.tiles.read(index)?;
+        let in_file = aspect_ratio.place([tile.height(), tile.width()], size).then(&self.tiles.place(index));
+        let (mut framed, place) = self.transform.placed_view(&aspect_ratio.applied(tile, size)?, view, rng)?;
+        if view == View::Training && stain_jitter > 0.0 {
+            framed = framed.into_rgb();
+            stain::jitter(rng, stain_jitter, &mut framed);
+        }
         if framed.channels() == 3 {
             self.options.channel_order.convert(framed.pixels_mut());
         }
-        self.transform.write_sample(framed, view, rng, sample)
+        self.transform.write_placed_sample(framed, &place.then(&in_file), view, rng, sample)
     }
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
@@ -160,6 +159,10 @@ impl Dataset for Tissue {
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let labels = self.options.aspect_ratio.applied_to_labels(self.tiles.labels(index, mask)?, self.options.size)?;
         self.transform.evaluation_labels(&labels)
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        self.tiles.file_grid(index).ok()
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -1,6 +1,7 @@
 //! Settings of the plugin, and their ranges.
 
 use medcoss_formats::aspect_ratio::AspectRatio;
+use medcoss_formats::bit_depth;
 use medcoss_sdk::Error;
 use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::labels::LabelTable;
@@ -51,6 +52,10 @@ pub struct Options {
     pub horizontal_flip: bool,
     /// Whether training samples are flipped top to bottom with probability 1/2.
     pub vertical_flip: bool,
+    /// Bits that image files of more than 8 bits use, from 8 to 32: the largest number of so many bits becomes 1 in each channel. Without
+    /// this option each file has its own: what its sBIT chunk states (PNG), or else the smallest of 8, 10, 12, 14, 16, 20, 24 and 32 that
+    /// holds its largest number. It concerns tiles that are files of their own; slides and DICOM files state their own scale.
+    pub bit_depth: Option<u32>,
     /// Strength of stain augmentation in training, from 0 (off) to 1: each stain is scaled by up to this fraction and shifted by up to
     /// this optical density (natural logarithm). 0.05 is light, 0.2 strong.
     pub stain_jitter: f32,
@@ -81,6 +86,7 @@ impl Default for Options {
             crop_scale: [0.2, 1.0],
             horizontal_flip: true,
             vertical_flip: true,
+            bit_depth: None,
             stain_jitter: 0.0,
             slide_min_side: 2048,
             // Twice the size of a sample: a crop of a quarter of the area still comes at full resolution.
@@ -99,6 +105,9 @@ impl Options {
     /// The first setting that is out of range, by its name.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.transform().check()?;
+        if let Some(bits) = self.bit_depth {
+            bit_depth::check("bit_depth", bits)?;
+        }
         let refused = |name: &str, found: &dyn std::fmt::Display, expected: &str| {
             Err(Error::bad_request(format!("{name} is {found}; it must be {expected}")))
         };

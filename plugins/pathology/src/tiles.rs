@@ -1,22 +1,25 @@
 //! The tiles of a dataset: files that are tiles, and tiles of slides that show tissue.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use image::{ImageBuffer, Rgb};
+use image::{ImageBuffer, ImageFormat, Rgb};
 use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file::{self, DecodedImage};
+use medcoss_formats::image_survey::notice_used_bits;
 use medcoss_formats::label_image;
 use medcoss_formats::slide::{Slide, Unread};
 use medcoss_formats::tiff_file::MAX_PIXELS;
 use medcoss_formats::tiff_slide::TiffSlide;
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::image::{Image, Resizable};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::{
-    Account, Error, Found, FoundFile, Inclusion, SampleRecord, find_files_by_content, log, saved_samples,
+    Account, Error, FileGrid, Found, FoundFile, Inclusion, SampleRecord, find_files_by_content, log, saved_samples,
 };
 
 use crate::grid::Grid;
@@ -67,6 +70,8 @@ pub struct Tiles {
     /// The grid of each slide; `None` for a file that is not a slide or cannot be read.
     grids: Vec<Option<Grid>>,
     samples: Vec<Place>,
+    /// Bits that tiles in files of more than 8 use; `None`: those that each uses.
+    bit_depth: Option<u32>,
     /// Slides that no thread reads at the moment, with the index of their file; the one used last is last.
     idle: Mutex<Vec<(usize, Slide)>>,
 }
@@ -92,6 +97,8 @@ enum Content {
     /// A tile; whether further pages or frames follow it, which are not read.
     Tile {
         has_further_pages: bool,
+        /// Whether it is an image file of more than 8 bits.
+        is_deep: bool,
     },
     Slide(Surveyed),
     /// A slide that cannot be read, for this reason.
@@ -123,7 +130,7 @@ impl Counts {
     fn add(&mut self, content: &Result<Content, Error>) {
         self.n_files += 1;
         match content {
-            Ok(Content::Tile { has_further_pages }) => self.n_with_further_pages += usize::from(*has_further_pages),
+            Ok(Content::Tile { has_further_pages, .. }) => self.n_with_further_pages += usize::from(*has_further_pages),
             Ok(Content::Slide(slide)) => {
                 let n_tiles = slide.grid.n_columns * slide.grid.n_rows;
                 self.n_slides += 1;
@@ -172,13 +179,16 @@ impl Tiles {
     /// # Errors
     /// No sample at all.
     pub fn list(files: Vec<FoundFile>, options: &Options, account: &mut Account) -> Result<Self, Error> {
-        let (mut samples, mut grids) = (Vec::new(), Vec::new());
+        let (mut samples, mut grids, mut deep) = (Vec::new(), Vec::new(), Vec::new());
         let mut counts = Counts::default();
         for ((number, file), content) in files.iter().enumerate().zip(contents(&files, options)) {
             let place = |extent| Place { file: number, extent };
             counts.add(&content);
             let (grid, tiles) = match content {
-                Ok(Content::Tile { .. }) => (None, vec![Extent::Whole]),
+                Ok(Content::Tile { is_deep, .. }) => {
+                    deep.extend(is_deep.then_some(file));
+                    (None, vec![Extent::Whole])
+                }
                 Ok(Content::LeftOut(reason)) => {
                     account.leave_out(file.id.as_str(), reason);
                     (None, Vec::new())
@@ -203,6 +213,9 @@ impl Tiles {
             samples.extend(tiles.into_iter().map(place));
         }
         counts.say(account);
+        if options.bit_depth.is_none() {
+            notice_used_bits(&deep, account);
+        }
         if samples.is_empty() {
             return Err(Error::bad_request(format!(
                 "no tile of {} pixels in {} slides has a fraction of {} of tissue; left out: {}\n\
@@ -213,7 +226,7 @@ impl Tiles {
                 account.summary()
             )));
         }
-        Ok(Self { files, grids, samples, idle: Mutex::default() })
+        Ok(Self { files, grids, samples, bit_depth: options.bit_depth, idle: Mutex::default() })
     }
 
     /// Number of samples.
@@ -247,9 +260,36 @@ impl Tiles {
         let Place { file, extent } = &self.samples[index];
         self.files[*file].check_unchanged()?;
         match extent {
-            Extent::Whole => read_tile_file(&self.files[*file].path),
+            Extent::Whole => read_tile_file(&self.files[*file].path, self.bit_depth),
             Extent::Tile(tile) => self.read_tile(*file, *tile).map(DecodedImage::Floats),
             Extent::Unreadable(error) => Err(Error::clone(error)),
+        }
+    }
+
+    /// From the pixels of a tile, as [`Tiles::read`] gives it, to those of its file: of a slide those of its full level.
+    pub fn place(&self, index: usize) -> Affine<2> {
+        let Place { file, extent } = &self.samples[index];
+        match (extent, &self.grids[*file]) {
+            (Extent::Tile(tile), Some(grid)) => grid.place(*tile),
+            _ => Affine::identity(),
+        }
+    }
+
+    /// Rows and columns of a sample's file, of a slide those of its full level, and their distance where it is stated.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn file_grid(&self, index: usize) -> Result<FileGrid, Error> {
+        let Place { file, extent } = &self.samples[index];
+        let path = &self.files[*file].path;
+        self.files[*file].check_unchanged()?;
+        match (extent, &self.grids[*file]) {
+            (Extent::Tile(_), Some(grid)) => Ok(grid.file_grid()),
+            (Extent::Unreadable(error), _) => Err(Error::clone(error)),
+            _ => match dicom::candidate(path, &lower_case_name(path)) {
+                Candidate::Other => image_file::displayed_size(path).map(FileGrid::of_shape),
+                _ => dicom::image_grid(path),
+            },
         }
     }
 
@@ -291,9 +331,13 @@ impl Tiles {
         let name = saved_samples::name(position, ".png");
         let image = ImageBuffer::<Rgb<u16>, Vec<u16>>::from_raw(width, height, words)
             .ok_or_else(|| Error::bad_request(format!("a tile of {width}x{height} is no image")))?;
-        image.save(folder.join(&name)).map_err(|error| {
+        let mut png = Cursor::new(Vec::new());
+        image.write_to(&mut png, ImageFormat::Png).map_err(|error| {
             Error::unreadable(format!("{name} cannot be written to {}", folder.display())).caused_by(&error)
         })?;
+        // A dark tile stays dark when it is opened again.
+        let png = image_file::with_significant_bits(png.get_ref(), 3, 16);
+        saved_samples::write(&folder.join(&name), &png)?;
         Ok(name.into())
     }
 
@@ -322,11 +366,14 @@ impl Tiles {
     }
 }
 
+fn lower_case_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
 /// A file that is a tile by itself.
-fn read_tile_file(path: &Path) -> Result<DecodedImage, Error> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    match dicom::candidate(path, &name) {
-        Candidate::Other => image_file::read_decoded(path),
+fn read_tile_file(path: &Path, bit_depth: Option<u32>) -> Result<DecodedImage, Error> {
+    match dicom::candidate(path, &lower_case_name(path)) {
+        Candidate::Other => image_file::read_decoded_by_depth(path, bit_depth),
         _ => Ok(DecodedImage::Floats(dicom::read_image(path)?.image)),
     }
 }
@@ -362,11 +409,11 @@ fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
         )));
     }
     if !is_slide(file, options.slide_min_side) {
-        let has_further_pages = match image_file::head(&file.path) {
-            Some(head) => head.has_further_images,
-            None => dicom::n_frames(&file.path) > 1,
+        let (has_further_pages, is_deep) = match image_file::head(&file.path) {
+            Some(head) => (head.has_further_images, head.is_deep),
+            None => (dicom::n_frames(&file.path) > 1, false),
         };
-        return Ok(Content::Tile { has_further_pages });
+        return Ok(Content::Tile { has_further_pages, is_deep });
     }
     let mut slide = Slide::open(&file.path)?;
     let grid = Grid::new(&file.id, &slide, options.tile_size, options.mpp)?;

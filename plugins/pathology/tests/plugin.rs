@@ -425,3 +425,53 @@ fn tiles_in_blue_green_red_are_shown_in_their_colours() {
     let (red, blue) = (rgb.0.iter().step_by(3), bgr.0.iter().skip(2).step_by(3));
     assert!(red.eq(blue));
 }
+
+/// Writes a tile of 16 bits whose values rise to `most`.
+fn write_deep(path: &Path, most: u16) {
+    let image = image::ImageBuffer::<image::Rgb<u16>, _>::from_fn(40, 40, |x, y| {
+        let value = (u32::from(most) * (x + y) / 78) as u16;
+        image::Rgb([value, value / 2, value / 4])
+    });
+    image.save(path).unwrap();
+}
+
+#[test]
+fn the_largest_number_of_the_bits_that_a_tile_uses_is_1() {
+    let folder = tempfile::tempdir().unwrap();
+    write_deep(&folder.path().join("a.png"), 4095);
+    let red = |options: serde_json::Value| {
+        let dataset = open(folder.path(), &["."], options).unwrap();
+        let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
+        (tokens[tokens.len() - 3], dataset.account().unwrap().notices().to_vec())
+    };
+    let (own, notices) = red(serde_json::json!({ "size": 32 }));
+    assert!(own > 0.95, "{own}");
+    assert_eq!(notices.len(), 1);
+    assert!(notices[0].what.starts_with("images of 16 bits use 12: 4095 becomes white"), "{}", notices[0].what);
+    let (stored, notices) = red(serde_json::json!({ "size": 32, "bit_depth": 16 }));
+    assert!((stored * 16.0 - own).abs() < 0.01 && notices.is_empty(), "{stored} {own} {notices:?}");
+    for bits in [7, 33] {
+        let error = open(folder.path(), &["."], serde_json::json!({ "size": 32, "bit_depth": bits })).err().unwrap();
+        assert!(error.message().starts_with("bit_depth"), "{error}");
+    }
+    let dataset = open(folder.path(), &["."], serde_json::json!({ "size": 32, "bit_depth": 10 })).unwrap();
+    let error = load(&dataset, 0, View::Evaluation, 0).unwrap_err();
+    assert!(error.message().contains("a number of 4095, and bit_depth is 10"), "{error}");
+}
+
+#[test]
+fn a_dark_tile_of_a_slide_is_saved_as_dark_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let pixels: Vec<u8> = (0..96 * 96).flat_map(|at| [20 + (at % 9) as u8, 12, 15]).collect();
+    let mut encoder = TiffEncoder::new(std::fs::File::create(folder.path().join("a.btf")).unwrap()).unwrap();
+    encoder.write_image::<tiff::encoder::colortype::RGB8>(96, 96, &pixels).unwrap();
+    let options = serde_json::json!({ "size": 32, "tile_size": 48, "min_tissue_ratio": 0.0 });
+    let dataset = open(folder.path(), &["."], options).unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let made = dataset.save_samples(&[3], kept.path()).unwrap();
+    let options = serde_json::from_value(made.options).unwrap();
+    let again = Pathology::open(OpenRequest { base: kept.path().to_owned(), data: made.data, options, assets: None });
+    let [one, other] =
+        [(&dataset, 3), (&again.unwrap(), 0)].map(|(of, at)| load(of, at, View::Evaluation, 0).unwrap().0);
+    assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4), "{:?} {:?}", &one[..6], &other[..6]);
+}

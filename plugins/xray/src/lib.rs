@@ -21,8 +21,8 @@ use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
-    SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, saved_samples,
+    Account, Dataset, Error, FileGrid, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering,
+    Sample, SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,7 @@ impl Modality for Xray {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
+    const KNOWS_GRIDS: bool = true;
 
     type Options = Options;
     type Dataset = Radiographs;
@@ -115,7 +116,7 @@ impl Modality for Xray {
     }
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        Ok(options.transform()?.geometry())
+        Ok(options.transform()?.geometry_with_affines())
     }
 
     fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
@@ -150,7 +151,7 @@ pub struct Radiographs {
 
 impl Dataset for Radiographs {
     fn geometry(&self) -> Geometry {
-        self.transform.geometry()
+        self.transform.geometry_with_affines()
     }
 
     fn len(&self) -> usize {
@@ -176,9 +177,11 @@ impl Dataset for Radiographs {
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let file = &self.files[index];
         file.check_unchanged()?;
-        let image =
-            self.options.aspect_ratio.applied(reader::read(file, self.options.bit_depth)?, self.options.size)?;
-        self.transform.load(&image, view, rng, sample)
+        let Options { aspect_ratio, bit_depth, size, .. } = self.options;
+        let image = reader::read(file, bit_depth)?;
+        let in_file = aspect_ratio.place([image.height(), image.width()], size);
+        let (framed, place) = self.transform.placed_view(&aspect_ratio.applied(image, size)?, view, rng)?;
+        self.transform.write_placed_sample(framed, &place.then(&in_file), view, rng, sample)
     }
 
     /// The pixels of the files bit by bit, and without what identifies a patient.
@@ -195,6 +198,11 @@ impl Dataset for Radiographs {
         let (image, labels) = (reader::read(file, self.options.bit_depth)?, label_image::read_labels(mask)?);
         check_fits(&mask.id, labels.shape(), &file.id, &[image.height(), image.width()])?;
         self.transform.evaluation_labels(&self.options.aspect_ratio.applied_to_labels(labels, self.options.size)?)
+    }
+
+    fn grid(&self, index: usize) -> Option<FileGrid> {
+        let file = &self.files[index];
+        file.check_unchanged().and_then(|()| reader::grid(file)).ok()
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

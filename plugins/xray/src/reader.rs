@@ -1,19 +1,16 @@
 //! Finding and reading of radiographs: image files and DICOM files.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use medcoss_formats::dicom::{self, radiograph};
 use medcoss_formats::image_file::{self, DecodedImage};
-use medcoss_sdk::{Account, Error, Found, FoundFile, Inclusion, find_files_by_content};
+use medcoss_formats::image_survey::notice_used_bits;
+use medcoss_sdk::{Account, Error, FileGrid, Found, FoundFile, Inclusion, find_files_by_content};
 
 /// File formats that are read, for display.
 pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", "BMP", dicom::FILE_FORMATS];
-
-/// Files of more than 8 bits that are read when a dataset is opened, to say how many bits they use.
-const MAX_DEPTHS: usize = 32;
 
 /// The files of the entries. Of DICOM files in folders, those that are no radiographs are left out.
 ///
@@ -46,28 +43,7 @@ fn survey(files: &[FoundFile], bit_depth: Option<u32>, account: &mut Account) {
     if bit_depth.is_some() {
         return;
     }
-    // Evenly spread, so that the same files are looked at each time.
-    let n_looked_at = deep.len().min(MAX_DEPTHS);
-    let looked_at = (0..n_looked_at).map(|number| deep[number * deep.len() / n_looked_at]);
-    let mut n_of_depth = BTreeMap::new();
-    for file in looked_at {
-        if let Ok((_, Some(depth))) = image_file::read_grey_by_depth(&file.path, None) {
-            *n_of_depth.entry((depth.stored, depth.used)).or_insert(0) += 1;
-        }
-    }
-    for ((stored, used), n) in n_of_depth {
-        if used < stored {
-            let (white, n_deep) = ((1_u64 << used) - 1, deep.len());
-            account.notice(
-                n,
-                n_looked_at,
-                format!(
-                    "images of {stored} bits use {used}: {white} becomes white ({n_looked_at} of {n_deep} such images were looked at; \
-                     set bit_depth to scale all alike)"
-                ),
-            );
-        }
-    }
+    notice_used_bits(&deep, account);
 }
 
 /// Reads a radiograph as grey in `[0, 1]`. Image files hold grey values for display, of `bit_depth` bits or of as many as they use; DICOM
@@ -80,6 +56,17 @@ pub fn read(file: &FoundFile, bit_depth: Option<u32>) -> Result<DecodedImage, Er
         return image_file::read_grey_by_depth(&file.path, bit_depth).map(|(image, _)| image);
     }
     Ok(DecodedImage::Floats(dicom::read_image(&file.path)?.image.into_grey()))
+}
+
+/// Rows and columns of a radiograph as it is read, from the file's head.
+///
+/// # Errors
+/// A file that is missing, damaged or of another kind.
+pub fn grid(file: &FoundFile) -> Result<FileGrid, Error> {
+    match is_image_file(&file.path) {
+        true => image_file::displayed_size(&file.path).map(FileGrid::of_shape),
+        false => dicom::image_grid(&file.path),
+    }
 }
 
 /// Whether a file is an image file rather than a DICOM file: by its name or, where that says neither, by its first

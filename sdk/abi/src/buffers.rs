@@ -73,9 +73,11 @@ pub mod extra {
     /// `floats` `[n, n_tokens, n_coordinates]`: where each token lies, within the ranges of [`crate::message::Coordinate`]; 0 for
     /// tokens that do not exist.
     pub const COORDINATES: u32 = 3;
-    /// `floats` `[n, n_axes, n_axes + 1]`: maps `[g, 1]`, with g in tokens (token k covers k to k + 1 along an axis), to voxels,
-    /// pixels or samples of the sample's file along the same axes (voxel j covers j to j + 1). A crop is a diagonal with an offset,
-    /// a mirrored axis has a negative sign, a quarter turn is a permutation. Where [`crate::message::Continuous::affines`] is set.
+    /// `floats` `[n, n_axes, n_axes + 1]`: maps `[g, 1]`, with g in tokens along the axes of the grid (token k covers k to k + 1), to
+    /// voxels, pixels or samples of the sample's file, a row for each axis of the file in the file's own index order (voxel j covers
+    /// j to j + 1, so that its centre is at j + 1/2). A crop is a diagonal with an offset, a mirrored axis has a negative sign, a
+    /// quarter turn or another order of axes is a permutation. `CONTRACT.md` names the index order of each kind of file, and has an
+    /// example. Where [`crate::message::Continuous::affines`] is set.
     pub const AFFINES: u32 = 4;
     // 5 is reserved for label maps in the training view: `words` `[n, product(grid * patch)]`.
 }

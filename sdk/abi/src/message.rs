@@ -239,6 +239,10 @@ pub struct Survey {
     /// Options other than the defaults, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<SuitedOption>,
+    /// Entries of `data` and folders in them, relative to the base, that hold something else beside the samples, such as their segmentation
+    /// masks. The rest is said of the data without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leave_out: Vec<PathBuf>,
 }
 
 /// A fact of data, for people.
@@ -361,6 +365,37 @@ pub struct LabelMapError {
     pub code: i32,
     /// The thing, what was found, what was expected.
     pub message: String,
+}
+
+/// Request of `grids`: on which grids the files of some samples lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grids {
+    /// The samples, by index.
+    pub indices: Vec<u64>,
+}
+
+/// The grid of a file: what a mask or another prediction needs to lie on the file voxel by voxel. The rows of
+/// [`crate::extra::AFFINES`] are these axes, in this order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FileGrid {
+    /// Voxels or pixels along each axis, in the file's own index order: `[i, j, k]` of NIfTI, `[slice, row, column]` of a DICOM
+    /// series, `[row, column]` of an image as viewers show it. As many axes as samples have.
+    pub shape: Vec<usize>,
+    /// Three rows that map `[index, 1]` to millimetres to the right, anterior and superior, as the affine of a NIfTI file does: whole
+    /// numbers are the centres of voxels, so that an index is a place of [`crate::extra::AFFINES`] less 1/2. For files of three axes.
+    /// `None`: the file does not state how it lies in the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_ras_mm: Option<[[f64; 4]; 3]>,
+    /// Distance of neighbours along each axis of `shape` in millimetres. `None`: not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spacing_mm: Option<Vec<f64>>,
+}
+
+impl FileGrid {
+    /// A grid of which nothing but its size is known.
+    pub fn of_shape(shape: impl Into<Vec<usize>>) -> Self {
+        Self { shape: shape.into(), ..Self::default() }
+    }
 }
 
 /// Body of a [`crate::PluginError`].

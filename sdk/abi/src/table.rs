@@ -57,6 +57,10 @@ pub mod operation {
     /// as [`crate::label_maps`] lays it out. Optional. Called "label maps", because a
     /// mask is elsewhere in the contract what hides tokens in training.
     pub const LABEL_MAPS: &str = "label-maps";
+    /// `query`: the grid of voxels or pixels of the file of each of some samples, on which a prediction can be written; body
+    /// [`crate::message::Grids`], answer a JSON array with a [`crate::message::FileGrid`] or `null` (not known) for each index of the
+    /// request. Optional, since version 1.3.
+    pub const GRIDS: &str = "grids";
 }
 
 /// A dataset that the plugin opened. Owned by the plugin, given back with [`PluginTable::close`]; it may be used

@@ -9,6 +9,7 @@
 //! records      checks of what is said of samples
 //! families     the token families of this project
 //! label_maps   checks of segmentation masks
+//! grids        checks of the grids of files
 //! options      former names of options
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod account;
 pub mod answers;
 mod buffers;
 pub mod families;
+pub mod grids;
 pub mod label_maps;
 pub mod options;
 pub mod records;

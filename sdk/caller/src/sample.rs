@@ -204,14 +204,20 @@ pub fn check_affine(affine: &[f32], n_axes: usize) -> Result<(), String> {
     if let Some(at) = first_not_finite(affine) {
         return Err(format!("value {at} of the affine is {}, not a finite number", affine[at]));
     }
-    let mut rows: Vec<Vec<f64>> =
+    let rows =
         affine.chunks_exact(n_axes + 1).map(|row| row[..n_axes].iter().map(|&value| value.into()).collect()).collect();
+    if is_invertible(rows) { Ok(()) } else { Err("the affine cannot be inverted".into()) }
+}
+
+/// Whether a square matrix of finite numbers can be inverted, by its rows.
+pub(crate) fn is_invertible(mut rows: Vec<Vec<f64>>) -> bool {
+    let n_axes = rows.len();
     // Gaussian elimination with partial pivoting, relative to the largest value.
     let scale = rows.iter().flatten().fold(0.0f64, |most, value| most.max(value.abs()));
     for column in 0..n_axes {
         let pivot = (column..n_axes).max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()));
         let Some(pivot) = pivot.filter(|&pivot| rows[pivot][column].abs() > scale * AFFINE_TOLERANCE) else {
-            return Err("the affine cannot be inverted".into());
+            return false;
         };
         rows.swap(column, pivot);
         let (above, below) = rows.split_at_mut(column + 1);
@@ -221,7 +227,7 @@ pub fn check_affine(affine: &[f32], n_axes: usize) -> Result<(), String> {
             row.iter_mut().zip(above).skip(column).for_each(|(value, above)| *value -= factor * above);
         }
     }
-    Ok(())
+    true
 }
 
 fn check_ids(ids: &[i32], length: i32, vocabulary: usize, padding_id: i32) -> Result<(), String> {

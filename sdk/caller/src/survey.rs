@@ -1,8 +1,10 @@
 //! Checks of what a plugin makes of data of which nobody has said what they are.
 
+use std::path::PathBuf;
+
 use medcoss_abi::message::Survey;
 
-use crate::answers::MAX_ID_BYTES;
+use crate::answers::{MAX_ID_BYTES, stays_below};
 use crate::records::is_text;
 
 /// Most facts and options of a survey.
@@ -13,13 +15,21 @@ const MAX_SURVEYED: usize = 256;
 /// # Errors
 /// What was found and what was expected.
 pub fn check_survey(survey: &Survey) -> Result<(), String> {
-    let Survey { fit, why, facts, options } = survey;
+    let Survey { fit, why, facts, options, leave_out } = survey;
     if !(0.0..=1.0).contains(fit) {
         return Err(format!("the fit is {fit}; it must be 0 to 1"));
     }
     if facts.len().max(options.len()) > MAX_SURVEYED {
         let (facts, options) = (facts.len(), options.len());
         return Err(format!("it has {facts} facts and {options} options; there may be {MAX_SURVEYED} of each"));
+    }
+    let is_below = |folder: &&PathBuf| stays_below(folder) && is_text(&folder.to_string_lossy());
+    if leave_out.len() > MAX_SURVEYED || !leave_out.iter().all(|folder| is_below(&folder)) {
+        return Err(format!(
+            "it leaves out {} folders, {:?} the first; there may be {MAX_SURVEYED}, each a relative path without `..`",
+            leave_out.len(),
+            leave_out.iter().find(|folder| !is_below(folder)).or(leave_out.first())
+        ));
     }
     let of_facts = facts.iter().flat_map(|fact| [&fact.name, &fact.value]);
     let of_options = options.iter().flat_map(|option| [&option.name, &option.reason]);
@@ -42,6 +52,11 @@ mod tests {
             assert!(check_survey(&survey(fit, "x")).unwrap_err().contains("0 to 1"));
         }
         assert!(check_survey(&survey(1.0, "")).unwrap_err().contains("printable"));
+        let leaving = |folder: &str| Survey { leave_out: vec![folder.into()], ..survey(1.0, "x") };
+        check_survey(&leaving("mri/labels")).unwrap();
+        for folder in ["../labels", "/labels", "", "a\nb"] {
+            assert!(check_survey(&leaving(folder)).unwrap_err().contains("without `..`"), "{folder:?}");
+        }
         let fact = Fact { name: "a\u{1b}".into(), value: "b".into() };
         assert!(check_survey(&Survey { facts: vec![fact.clone()], ..survey(1.0, "x") }).is_err());
         let many = vec![Fact { name: "a".into(), ..fact }; MAX_SURVEYED + 1];

@@ -52,6 +52,7 @@ fn every_rule_is_announced_tried_and_reported_in_order() {
             "skip",
             "extras-optional",
             "label-maps",
+            "grids",
         ]
     );
     assert!(report(&reports, "throughput").measured["samples_per_second_1_thread"] > 0.0);

@@ -1,6 +1,7 @@
 //! Aspect ratio of images before they become square samples: kept by crops, or lost by squeezing the whole image once.
 
 use medcoss_sdk::Error;
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::image::Region;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::schemars::JsonSchema;
@@ -33,6 +34,14 @@ impl AspectRatio {
             (Self::Squeezed, DecodedImage::Floats(image)) => {
                 image.resized(whole(image.width(), image.height()), side, side).map(DecodedImage::Floats)
             }
+        }
+    }
+
+    /// From the pixels of the image that [`AspectRatio::applied`] returns to those of the image that it was given, of `[rows, columns]`.
+    pub fn place(self, [height, width]: [usize; 2], side: usize) -> Affine<2> {
+        match self {
+            Self::Kept => Affine::identity(),
+            Self::Squeezed => Affine::of_region(whole(width, height), side, side),
         }
     }
 

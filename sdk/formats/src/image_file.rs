@@ -21,6 +21,7 @@ use medcoss_sdk::image::{Image, Region, Resizable};
 use crate::bit_depth::BitDepth;
 use crate::jpeg_file::{self, Raster};
 use crate::png_head::PngHead;
+pub use crate::png_head::with_significant_bits;
 use crate::tiff_file::{TiffFile, check_size};
 use crate::tiff_pixels::Colour;
 
@@ -150,6 +151,14 @@ pub fn read_grey_by_depth(path: &Path, bits: Option<u32>) -> Result<(DecodedImag
     read(path, true, White::OfUsedBits(bits)).map(|(image, depth)| (image.into_grey(), depth))
 }
 
+/// Reads an image as [`read_decoded`] does, scaled as [`read_grey_by_depth`] says.
+///
+/// # Errors
+/// Those of [`read_grey_by_depth`].
+pub fn read_decoded_by_depth(path: &Path, bits: Option<u32>) -> Result<DecodedImage, Error> {
+    read(path, false, White::OfUsedBits(bits)).map(|(image, _)| image)
+}
+
 /// What an image file says about itself before its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
@@ -178,6 +187,45 @@ pub fn head(path: &Path) -> Option<Head> {
         }
         _ => Some(Head { is_deep: false, has_further_images: false }),
     }
+}
+
+/// Rows and columns of an image file as viewers show it: what [`read_image`] gives, from the file's head. The orientation of TIFF and
+/// the EXIF orientation of JPEG and PNG are applied.
+///
+/// # Errors
+/// Those of [`read_image`], as far as the head is concerned.
+pub fn displayed_size(path: &Path) -> Result<[usize; 2], Error> {
+    let unreadable =
+        |error: std::io::Error| Error::unreadable(format!("{} cannot be read", path.display())).caused_by(&error);
+    let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+    let mut first = [0; 4];
+    file.read_exact(&mut first).map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
+    let explained = |error: ImageError| explain(path, &error);
+    match first {
+        [0x89, b'P', b'N', b'G'] => oriented_size(path, png_decoder(file).map_err(explained)?),
+        [b'B', b'M', ..] => oriented_size(path, BmpDecoder::new(file).map_err(explained)?),
+        [0xff, 0xd8, 0xff, _] => oriented_size(path, JpegDecoder::new(file).map_err(explained)?),
+        _ => {
+            let page = TiffFile::open(path)?.page();
+            Ok([page.height, page.width])
+        }
+    }
+}
+
+fn oriented_size(path: &Path, mut decoder: impl ImageDecoder) -> Result<[usize; 2], Error> {
+    let (width, height) = decoder.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    check_size(path, width, height)?;
+    Ok(match decoder.orientation().map_err(|error| explain(path, &error))? {
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
+            [width, height]
+        }
+        Orientation::NoTransforms
+        | Orientation::Rotate180
+        | Orientation::FlipHorizontal
+        | Orientation::FlipVertical => [height, width],
+    })
 }
 
 fn read(path: &Path, grey: bool, white: White) -> Result<(DecodedImage, Option<BitDepth>), Error> {

@@ -1,7 +1,9 @@
 //! What the image files among data are like, for the surveys of the plugins for images.
 
-use medcoss_sdk::FoundFile;
+use std::collections::BTreeMap;
+
 use medcoss_sdk::image::Image;
+use medcoss_sdk::{Account, FoundFile};
 
 use crate::image_file;
 
@@ -9,6 +11,8 @@ use crate::image_file;
 const MAX_IMAGES: usize = 16;
 /// Files above this size in bytes are not decoded for a survey.
 const MAX_BYTES: u64 = 1 << 25;
+/// Files of more than 8 bits that are read when a dataset is opened, to say how many bits they use.
+const MAX_DEPTHS: usize = 32;
 /// Mean difference of an image's channels from which it is in colour: stained tissue has 0.1 and more, a grey image in a
 /// file of three channels less than 0.01.
 const COLOURFUL: f32 = 0.03;
@@ -63,6 +67,32 @@ fn colour_of(image: &Image) -> f32 {
         most - pixel.iter().copied().fold(f32::MAX, f32::min)
     };
     pixels.map(range).sum::<f32>() / n
+}
+
+/// Says which images of more than 8 bits use fewer than their files have, by some of these files: their whites differ.
+pub fn notice_used_bits(deep: &[&FoundFile], account: &mut Account) {
+    // Evenly spread, so that the same files are looked at each time.
+    let n_looked_at = deep.len().min(MAX_DEPTHS);
+    let looked_at = (0..n_looked_at).map(|number| deep[number * deep.len() / n_looked_at]);
+    let mut n_of_depth = BTreeMap::new();
+    for file in looked_at {
+        if let Ok((_, Some(depth))) = image_file::read_grey_by_depth(&file.path, None) {
+            *n_of_depth.entry((depth.stored, depth.used)).or_insert(0) += 1;
+        }
+    }
+    for ((stored, used), n) in n_of_depth {
+        if used < stored {
+            let (white, n_deep) = ((1_u64 << used) - 1, deep.len());
+            account.notice(
+                n,
+                n_looked_at,
+                format!(
+                    "images of {stored} bits use {used}: {white} becomes white ({n_looked_at} of {n_deep} such images were looked at; \
+                     set bit_depth to scale all alike)"
+                ),
+            );
+        }
+    }
 }
 
 #[cfg(test)]

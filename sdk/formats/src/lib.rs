@@ -7,6 +7,8 @@ pub mod aspect_ratio;
 #[cfg(feature = "image")]
 pub mod bit_depth;
 pub mod clip_transform;
+#[cfg(feature = "volume")]
+pub mod crop;
 #[cfg(any(feature = "dicom", feature = "tiff"))]
 mod decode_failure;
 #[cfg(any(feature = "dicom", feature = "image"))]
@@ -17,6 +19,10 @@ mod detached_file;
 pub mod dicom;
 #[cfg(feature = "volume")]
 pub mod dicom_series_write;
+#[cfg(any(feature = "dicom", feature = "nifti"))]
+pub mod file_axes;
+#[cfg(feature = "volume")]
+pub mod foreground;
 pub mod group_by;
 #[cfg(feature = "nifti")]
 mod gzip_stream;

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use medcoss_sdk::Error;
 
 use crate::detached_file;
+use crate::file_axes::{ToRas, to_ras};
 use crate::header_lines::{HeaderLines, numbers, start_of};
 use crate::number_type::NumberType;
 use crate::orientation::{Orientation, STORED_ORDER};
-use crate::stored_file::StoredFile;
+use crate::stored_file::{FASTEST_FIRST, StoredFile};
 use crate::stored_volume::{Content, Stated, StoredVolume, axes};
 use crate::stored_voxels::explain;
 use crate::voxel_stream::{Encoding, VoxelStream};
@@ -25,7 +26,7 @@ pub const FILE_FORMATS: &str = "MetaImage (.mha, .mhd with .raw or .zraw)";
 /// Largest number of axes.
 const MAX_AXES: usize = 10;
 /// Fields that are looked at.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 21] = [
     "ObjectType",
     "NDims",
     "DimSize",
@@ -34,6 +35,9 @@ const FIELDS: [&str; 18] = [
     "ElementSpacing",
     "ElementSize",
     "DistanceUnits",
+    "Offset",
+    "Position",
+    "Origin",
     "TransformMatrix",
     "Orientation",
     "Rotation",
@@ -49,7 +53,7 @@ const FIELDS: [&str; 18] = [
 const DATA_FILE: &str = "ElementDataFile";
 /// Note on a file without directions of its axes.
 pub(crate) const NO_ORIENTATION: &str =
-    "has no usable matrix of its orientation; its axes are taken for left, posterior, superior, as in ITK";
+    "have no usable matrix of their orientation; their axes are taken for left, posterior, superior, as in ITK";
 
 /// A header as it is stored.
 struct Header {
@@ -73,7 +77,7 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
     header.check_plain(path)?;
     let number = number_type(path, header.required(path, "ElementType")?)?;
     let mut notes = Vec::new();
-    let orientation = header.orientation(path, n_axes, &mut notes)?;
+    let (orientation, to_ras_mm) = header.orientation(path, n_axes, &mut notes)?;
     let stated = Stated {
         file_size,
         n_volumes,
@@ -82,6 +86,7 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
         big_endian: header.flag(&["BinaryDataByteOrderMSB", "ElementByteOrderMSB"]),
         scaling: None,
         orientation,
+        to_ras_mm,
         offset: 0,
         notes,
     };
@@ -100,7 +105,16 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
     let content = Content { bytes, compressed };
     let mut volume = StoredVolume::check(path, stated, content)?;
     volume.note_surplus(ahead, content);
-    Ok(StoredFile { volume, voxels, source, ahead, gzip_offset: None, stored_order: STORED_ORDER, outside: 0.0 })
+    Ok(StoredFile {
+        volume,
+        voxels,
+        source,
+        ahead,
+        gzip_offset: None,
+        stored_order: STORED_ORDER,
+        index_order: FASTEST_FIRST,
+        outside: 0.0,
+    })
 }
 
 /// The file with the voxels that a header names; `None` if they are in the header's own file.
@@ -200,7 +214,12 @@ impl Header {
     }
 
     /// Directions by spacing, both from ITK's frame of left, posterior, superior.
-    fn orientation(&self, path: &Path, n_axes: usize, notes: &mut Vec<&'static str>) -> Result<Orientation, Error> {
+    fn orientation(
+        &self,
+        path: &Path,
+        n_axes: usize,
+        notes: &mut Vec<&'static str>,
+    ) -> Result<(Orientation, Option<ToRas>), Error> {
         let spacing = match self.get(&["ElementSpacing", "ElementSize"]) {
             Some(text) => numbers(path, "ElementSpacing", text, n_axes)?,
             // Absent: no spacing is plausible, which is noted.
@@ -230,12 +249,22 @@ impl Header {
             [-left, -posterior, superior]
         };
         let usable = Orientation::nearest([0, 1, 2].map(step));
+        // Nothing but the grid needs the origin, so that one that makes no sense leaves the voxels readable.
+        let origin = match self.get(&["Offset", "Position", "Origin"]) {
+            Some(text) => numbers::<f64>(path, "Offset", text, n_axes).ok(),
+            None => Some(vec![0.0; n_axes]),
+        };
+        let mut to_ras_mm = None;
         if matrix.is_none() || usable.is_none() {
             notes.push(NO_ORIENTATION);
+        } else if let Some(origin) = origin {
+            let [left, posterior, superior] = [0, 1, 2].map(|part| origin.get(part).map_or(0.0, |part| part * unit_mm));
+            let steps = [0, 1, 2].map(|axis| step(axis).map(|part| part * spacing[axis].abs()));
+            to_ras_mm = Some(to_ras(steps, [-left, -posterior, superior]));
         }
         // Depth, rows and columns run to superior, posterior and left.
         let directed = usable.unwrap_or(Orientation { axis: [2, 1, 0], flipped: [false; 3], spacing: [1.0; 3] });
-        Ok(Orientation { spacing: directed.axis.map(|axis| spacing[axis].abs()), ..directed })
+        Ok((Orientation { spacing: directed.axis.map(|axis| spacing[axis].abs()), ..directed }, to_ras_mm))
     }
 
     /// The file with the voxels, and whether it is the header's own.

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use medcoss_sdk::Error;
 
+use crate::file_axes::to_ras;
 use crate::number_type::NumberType;
 use crate::orientation::{Orientation, STORED_ORDER};
-use crate::stored_file::StoredFile;
+use crate::stored_file::{FASTEST_FIRST, StoredFile};
 use crate::stored_volume::{Content, Stated, StoredVolume, axes};
 use crate::stored_voxels::explain;
 use crate::voxel_stream::VoxelStream;
@@ -22,7 +23,7 @@ pub const FILE_FORMATS: &str = "FreeSurfer (.mgh, .mgz)";
 const HEADER_BYTES: usize = 284;
 /// Note on a file without directions.
 pub(crate) const NO_ORIENTATION: &str =
-    "does not state its orientation; its axes are taken for left, inferior, anterior at 1 mm, as in FreeSurfer";
+    "do not state their orientation; their axes are taken for left, inferior, anterior at 1 mm, as in FreeSurfer";
 /// Directions that FreeSurfer takes for a file without: coronal slices.
 const CORONAL: [[f64; 3]; 3] = [[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]];
 
@@ -67,18 +68,37 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
         let spacing = [30, 34, 38].map(|start| at.f32(start));
         let directions = [42, 54, 66].map(|start| [0, 4, 8].map(|part| at.f32(start + part)));
         let turned = Orientation::nearest(directions)?;
-        Some(Orientation { spacing: turned.axis.map(|axis| spacing[axis]), ..turned })
+        let steps = [0, 1, 2].map(|axis| directions[axis].map(|part| part * spacing[axis]));
+        // The header states the place of the voxel in the middle, whose index is half of the size.
+        let half = |axis: usize| file_size[axis] as f64 / 2.0;
+        let first = [0, 1, 2]
+            .map(|part| at.f32(78 + 4 * part) - (0..3).map(|axis| steps[axis][part] * half(axis)).sum::<f64>());
+        let orientation = Orientation { spacing: turned.axis.map(|axis| spacing[axis]), ..turned };
+        Some((orientation, Some(to_ras(steps, first))))
     });
-    let orientation = stated.flatten().or_else(|| {
+    let stated = stated.flatten().or_else(|| {
         notes.push(NO_ORIENTATION);
-        Orientation::nearest(CORONAL)
+        Some((Orientation::nearest(CORONAL)?, None))
     });
-    let orientation = orientation.unwrap_or_else(|| Orientation::unstated([1.0; 3]));
+    let (orientation, to_ras_mm) = stated.unwrap_or_else(|| (Orientation::unstated([1.0; 3]), None));
     let offset = HEADER_BYTES as u64;
     let (n_components, big_endian, scaling) = (1, true, None);
-    let stated = Stated { file_size, n_volumes, n_components, number, big_endian, scaling, orientation, offset, notes };
+    let stated = Stated {
+        file_size,
+        n_volumes,
+        n_components,
+        number,
+        big_endian,
+        scaling,
+        orientation,
+        to_ras_mm,
+        offset,
+        notes,
+    };
     let content = Content { bytes, compressed: source.is_compressed() };
+    let states_spacing = stated.to_ras_mm.is_some();
     let volume = StoredVolume::check(path, stated, content)?;
+    let volume = if states_spacing { volume } else { volume.without_stated_spacing() };
     let gzip_offset = content.compressed.then_some(offset);
     // The source is behind the header.
     Ok(StoredFile {
@@ -88,6 +108,7 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
         ahead: 0,
         gzip_offset,
         stored_order: STORED_ORDER,
+        index_order: FASTEST_FIRST,
         outside: 0.0,
     })
 }

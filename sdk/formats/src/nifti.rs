@@ -15,8 +15,8 @@ use crate::nifti_fields::{BYTES_1, Fields, header_bytes};
 use crate::nifti_header::stated;
 use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
 use crate::orientation::STORED_ORDER;
-use crate::stored_file::StoredFile;
 pub use crate::stored_file::{Decoded, GzipIndex};
+use crate::stored_file::{FASTEST_FIRST, StoredFile};
 use crate::stored_volume::Content;
 pub use crate::stored_volume::{MAX_VOXELS, StoredVolume};
 use crate::stored_voxels::explain;
@@ -122,5 +122,14 @@ pub(crate) fn open(named: &Path) -> Result<StoredFile<'static>, Error> {
     let content = Content { bytes: file_bytes, compressed: source.is_compressed() };
     let volume = StoredVolume::check(path, stated, content)?;
     let gzip_offset = content.compressed.then_some(offset);
-    Ok(StoredFile { volume, voxels, source, ahead, gzip_offset, stored_order: STORED_ORDER, outside: 0.0 })
+    Ok(StoredFile {
+        volume,
+        voxels,
+        source,
+        ahead,
+        gzip_offset,
+        stored_order: STORED_ORDER,
+        index_order: FASTEST_FIRST,
+        outside: 0.0,
+    })
 }

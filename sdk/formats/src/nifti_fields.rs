@@ -38,6 +38,8 @@ pub(crate) struct Fields {
     pub sform_code: i32,
     /// `quatern_b`, `quatern_c` and `quatern_d` of the qform.
     pub quaternion: [f64; 3],
+    /// `qoffset_x`, `qoffset_y` and `qoffset_z` of the qform.
+    pub quaternion_offset: [f64; 3],
     /// Rows of the sform.
     pub sform: [[f64; 4]; 3],
     pub units: u8,
@@ -96,6 +98,7 @@ impl Fields {
             qform_code: parsed.qform_code.into(),
             sform_code: parsed.sform_code.into(),
             quaternion: [parsed.quatern_b, parsed.quatern_c, parsed.quatern_d].map(f64::from),
+            quaternion_offset: [parsed.quatern_x, parsed.quatern_y, parsed.quatern_z].map(f64::from),
             sform: rows.map(|row| row.map(f64::from)),
             units: parsed.xyzt_units,
         })
@@ -134,6 +137,7 @@ impl Fields {
             qform_code: i32::from_le_bytes(at.number(344)),
             sform_code: i32::from_le_bytes(at.number(348)),
             quaternion: [at.f64(352), at.f64(360), at.f64(368)],
+            quaternion_offset: [at.f64(376), at.f64(384), at.f64(392)],
             sform: [row(400), row(432), row(464)],
             // A wider field than in version 1, with the same bits.
             units: i32::from_le_bytes(at.number(500)) as u8,

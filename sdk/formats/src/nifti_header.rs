@@ -8,6 +8,7 @@ use std::path::Path;
 use medcoss_sdk::Error;
 use nifti::{NiftiHeader, NiftiType, Unit};
 
+use crate::file_axes::{ToRas, to_ras};
 use crate::nifti_fields::Fields;
 use crate::number_type::NumberType;
 use crate::orientation::Orientation;
@@ -33,7 +34,7 @@ pub(crate) fn stated(path: &Path, fields: &Fields) -> Result<Stated, Error> {
     let number = number_type(path, fields)?;
     let offset = offset(path, fields)?;
     let mut notes = Vec::new();
-    let orientation = orientation(fields, &mut notes);
+    let (orientation, to_ras_mm) = orientation(fields, &mut notes);
     let units = NiftiHeader { xyzt_units: fields.units, ..NiftiHeader::default() };
     let unit_mm = match units.xyzt_to_space() {
         Ok(Unit::Meter) => 1e3,
@@ -51,6 +52,7 @@ pub(crate) fn stated(path: &Path, fields: &Fields) -> Result<Stated, Error> {
         big_endian: fields.big_endian,
         scaling: scales.then_some([slope, inter]),
         orientation,
+        to_ras_mm: to_ras_mm.map(|rows| rows.map(|row| row.map(|part| part * unit_mm))),
         offset,
         notes,
     })
@@ -114,17 +116,20 @@ fn offset(path: &Path, fields: &Fields) -> Result<u64, Error> {
 }
 
 /// The orientation, in the standard's order of preference: sform, else qform, else the file's axes.
-fn orientation(fields: &Fields, notes: &mut Vec<&'static str>) -> Orientation {
+fn orientation(fields: &Fields, notes: &mut Vec<&'static str>) -> (Orientation, Option<ToRas>) {
     let spacing = [1, 2, 3].map(|axis| fields.pixdim[axis].abs());
     let sform = (fields.sform_code > 0).then(|| sform_steps(fields)).and_then(Orientation::nearest);
-    let qform = || {
-        let turned = (fields.qform_code > 0).then(|| qform_directions(fields)).and_then(Orientation::nearest)?;
-        Some(Orientation { spacing: turned.axis.map(|axis| spacing[axis]), ..turned })
-    };
-    sform.or_else(qform).unwrap_or_else(|| {
-        notes.push(NO_ORIENTATION);
-        Orientation::unstated(spacing)
-    })
+    if let Some(sform) = sform {
+        return (sform, Some(fields.sform));
+    }
+    let directions = (fields.qform_code > 0).then(|| qform_directions(fields));
+    if let Some((directions, turned)) = directions.and_then(|found| Some((found, Orientation::nearest(found)?))) {
+        let steps = [0, 1, 2].map(|axis| directions[axis].map(|part| part * spacing[axis]));
+        let qform = Orientation { spacing: turned.axis.map(|axis| spacing[axis]), ..turned };
+        return (qform, Some(to_ras(steps, fields.quaternion_offset)));
+    }
+    notes.push(NO_ORIENTATION);
+    (Orientation::unstated(spacing), None)
 }
 
 fn sform_steps(fields: &Fields) -> [[f64; 3]; 3] {

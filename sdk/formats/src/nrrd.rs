@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use medcoss_sdk::Error;
 
 use crate::detached_file;
+use crate::file_axes::{ToRas, to_ras};
 use crate::header_lines::{numbers, start_of};
 use crate::nrrd_header::{NrrdHeader, words};
 use crate::number_type::NumberType;
 use crate::orientation::{Orientation, STORED_ORDER};
-use crate::stored_file::StoredFile;
+use crate::stored_file::{FASTEST_FIRST, StoredFile};
 use crate::stored_volume::{Content, NO_ORIENTATION, Stated, StoredVolume, axes};
 use crate::stored_voxels::explain;
 use crate::voxel_stream::{Encoding, VoxelStream};
@@ -52,9 +53,19 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
         }
     };
     let mut notes = Vec::new();
-    let orientation = shape.orientation(path, &header, &mut notes)?;
-    let mut stated =
-        Stated { file_size, n_volumes, n_components, number, big_endian, scaling: None, orientation, offset: 0, notes };
+    let (orientation, to_ras_mm) = shape.orientation(path, &header, &mut notes)?;
+    let mut stated = Stated {
+        file_size,
+        n_volumes,
+        n_components,
+        number,
+        big_endian,
+        scaling: None,
+        orientation,
+        to_ras_mm,
+        offset: 0,
+        notes,
+    };
     let (voxels, start) = data_file(path, &header)?;
     let start = skipped(path, &header, &voxels, start, encoding, &stated)?;
     let failed = |error: std::io::Error| explain(&voxels, &error);
@@ -72,7 +83,16 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
     let mut volume = StoredVolume::check(path, stated, content)?;
     volume.note_surplus(ahead, content);
     let gzip_offset = (compressed && start == 0).then_some(0);
-    Ok(StoredFile { volume, voxels, source, ahead, gzip_offset, stored_order: STORED_ORDER, outside: 0.0 })
+    Ok(StoredFile {
+        volume,
+        voxels,
+        source,
+        ahead,
+        gzip_offset,
+        stored_order: STORED_ORDER,
+        index_order: FASTEST_FIRST,
+        outside: 0.0,
+    })
 }
 
 /// The file with the voxels that a header names; `None` if they are in the header's own file.
@@ -225,7 +245,7 @@ impl Shape {
         path: &Path,
         header: &NrrdHeader,
         notes: &mut Vec<&'static str>,
-    ) -> Result<Orientation, Error> {
+    ) -> Result<(Orientation, Option<ToRas>), Error> {
         let (n_axes, first) = (self.sizes.len(), self.first_in_space);
         // Axes that the array lacks are one voxel long; their step is of no consequence.
         let of_axis = |all: &[f64], axis: usize| all.get(first + axis).copied().unwrap_or(1.0);
@@ -243,10 +263,17 @@ impl Shape {
             let steps = [0, 1, 2].map(step);
             let signs = header.get("space").and_then(to_right_anterior_superior);
             let turned = signs.map(|signs| steps.map(|step| [0, 1, 2].map(|part| step[part] * signs[part])));
-            return Ok(turned.and_then(Orientation::nearest).unwrap_or_else(|| {
-                notes.push(NO_ORIENTATION);
-                Orientation::unstated(steps.map(|step| step.iter().map(|part| part * part).sum::<f64>().sqrt()))
-            }));
+            let usable = turned.and_then(|steps| Some((Orientation::nearest(steps)?, steps)));
+            if let (Some((orientation, steps)), Some(signs)) = (usable, signs) {
+                // Nothing but the grid needs the origin, so that one that makes no sense leaves the voxels readable.
+                let origin = header.get("space origin").map_or(Some([0.0; 3]), vector);
+                let to_ras_mm =
+                    origin.map(|origin| to_ras(steps, [0, 1, 2].map(|part| origin[part] * unit_mm * signs[part])));
+                return Ok((orientation, to_ras_mm));
+            }
+            notes.push(NO_ORIENTATION);
+            let spacing = steps.map(|step| step.iter().map(|part| part * part).sum::<f64>().sqrt());
+            return Ok((Orientation::unstated(spacing), None));
         }
         notes.push(NO_ORIENTATION);
         let spacings = match header.get("spacings") {
@@ -259,7 +286,7 @@ impl Shape {
             let unit_mm = units.get(first + axis).map_or(1.0, |unit| unit_mm(unit));
             of_axis(&spacings, axis).abs() * unit_mm
         });
-        Ok(Orientation::unstated(spacing))
+        Ok((Orientation::unstated(spacing), None))
     }
 }
 
@@ -268,11 +295,7 @@ fn direction(path: &Path, word: &str) -> Result<Option<[f64; 3]>, Error> {
     if word.eq_ignore_ascii_case("none") {
         return Ok(None);
     }
-    let inner = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
-    let parts: Option<Vec<f64>> =
-        inner.and_then(|inner| inner.split(',').map(|part| part.trim().parse().ok()).collect());
-    let parts = parts.unwrap_or_default();
-    let Some(&[x, y, z]) = parts.first_chunk::<3>().filter(|_| parts.len() <= 4) else {
+    let Some([x, y, z]) = vector(word) else {
         let path = path.display();
         return Err(Error::corrupt(format!(
             "{path} states the space direction {:?}; (x,y,z) or none is expected",
@@ -282,6 +305,13 @@ fn direction(path: &Path, word: &str) -> Result<Option<[f64; 3]>, Error> {
     // An axis of time has a direction in a space of four axes, and pynrrd writes NaN for none.
     let is_in_space = [x, y, z].iter().any(|&part| part != 0.0) && ![x, y, z].iter().all(|part| part.is_nan());
     Ok(is_in_space.then_some([x, y, z]))
+}
+
+/// The first three parts of `(x,y,z)`.
+fn vector(word: &str) -> Option<[f64; 3]> {
+    let inner = word.trim().strip_prefix('(')?.strip_suffix(')')?;
+    let parts: Vec<f64> = inner.split(',').map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
+    parts.first_chunk::<3>().filter(|_| parts.len() <= 4).copied()
 }
 
 /// Signs that turn directions of a space to right, anterior, superior. `None` for a space that says nothing of the body.

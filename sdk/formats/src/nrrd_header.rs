@@ -8,7 +8,7 @@ use medcoss_sdk::Error;
 use crate::header_lines::HeaderLines;
 
 /// Fields that are looked at, and their other spelling.
-const FIELDS: [(&str, &str); 15] = [
+const FIELDS: [(&str, &str); 16] = [
     ("dimension", ""),
     ("type", ""),
     ("encoding", ""),
@@ -20,6 +20,7 @@ const FIELDS: [(&str, &str); 15] = [
     ("space", ""),
     ("space dimension", ""),
     ("space directions", ""),
+    ("space origin", ""),
     ("space units", ""),
     ("spacings", ""),
     ("kinds", ""),

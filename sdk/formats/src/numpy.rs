@@ -15,7 +15,7 @@ use crate::header_lines::start_of;
 use crate::number_type::NumberType;
 use crate::numpy_header::ArrayHeader;
 use crate::orientation::{Orientation, STORED_ORDER};
-use crate::stored_file::StoredFile;
+use crate::stored_file::{FASTEST_FIRST, StoredFile};
 use crate::stored_volume::{Content, Stated, StoredVolume, axes};
 use crate::stored_voxels::explain;
 use crate::voxel_stream::{Encoding, VoxelStream};
@@ -24,7 +24,7 @@ use crate::voxel_stream::{Encoding, VoxelStream};
 pub const FILE_FORMATS: &str = "NumPy arrays [slices, rows, columns] (.npy, .npz with one array)";
 
 /// Note on every array.
-pub(crate) const NO_GEOMETRY: &str = "is an array that states neither spacing nor orientation; 1 mm is assumed, and \
+pub(crate) const NO_GEOMETRY: &str = "are arrays that state neither spacing nor orientation; 1 mm is assumed, and \
                                       axes that are slices to superior, rows to posterior, columns to left";
 /// Largest number of bytes that are read to find the array of an archive.
 const MAX_DIRECTORY_BYTES: usize = 1 << 23;
@@ -58,11 +58,11 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
     // Sizes with the fastest axis first. Columns, rows and slices are the first, second and third axis in stored order
     // however they lie in memory.
     let mut sizes = shape;
-    let (axis, stored_order) = if header.fortran_order {
-        ([0, 1, 2], [0, 2, 1])
+    let (axis, stored_order, index_order) = if header.fortran_order {
+        ([0, 1, 2], [0, 2, 1], FASTEST_FIRST)
     } else {
         sizes.reverse();
-        ([2, 1, 0], STORED_ORDER)
+        ([2, 1, 0], STORED_ORDER, [2, 1, 0])
     };
     let (file_size, n_volumes) = axes(path, &sizes)?;
     let stated = Stated {
@@ -73,17 +73,27 @@ pub(crate) fn open(path: &Path) -> Result<StoredFile<'static>, Error> {
         big_endian,
         scaling: None,
         orientation: Orientation { axis, flipped: [false; 3], spacing: [1.0; 3] },
+        to_ras_mm: None,
         offset: header.n_bytes,
         notes: vec![NO_GEOMETRY],
     };
     let content = Content { bytes: content_bytes, compressed: source.is_compressed() };
-    let mut volume = StoredVolume::check(path, stated, content)?;
+    let mut volume = StoredVolume::check(path, stated, content)?.without_stated_spacing();
     // Behind an array in an archive are other entries.
     if start == 0 {
         volume.note_surplus(header.n_bytes, content);
     }
     // The source is behind the header.
-    Ok(StoredFile { volume, voxels: path.to_owned(), source, ahead: 0, gzip_offset: None, stored_order, outside: 0.0 })
+    Ok(StoredFile {
+        volume,
+        voxels: path.to_owned(),
+        source,
+        ahead: 0,
+        gzip_offset: None,
+        stored_order,
+        index_order,
+        outside: 0.0,
+    })
 }
 
 /// Number of axes of an array, by its header alone; `None` where the header cannot be read.

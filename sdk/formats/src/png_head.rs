@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use flate2::Crc;
+
 /// Bytes before the first chunk.
 const SIGNATURE_BYTES: u64 = 8;
 /// Largest number of chunks before the pixels that are looked at; files have a dozen.
@@ -62,6 +64,18 @@ impl PngHead {
     }
 }
 
+/// A PNG that says of its samples that they have so many bits: a reader that looks for the bits that numbers use (see
+/// [`crate::bit_depth`]) takes these. `n_channels` are those without transparency.
+pub fn with_significant_bits(png: &[u8], n_channels: usize, bits: u8) -> Vec<u8> {
+    // The chunk must stand before any palette and pixels: behind the first one, IHDR, whose length is fixed.
+    let (head, rest) = png.split_at(png.len().min(SIGNATURE_BYTES as usize + 25));
+    let chunk = [b"sBIT".as_slice(), &vec![bits; n_channels]].concat();
+    let mut checksum = Crc::new();
+    checksum.update(&chunk);
+    let length = (n_channels as u32).to_be_bytes();
+    [head, &length, &chunk, &checksum.sum().to_be_bytes(), rest].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
@@ -88,5 +102,16 @@ mod tests {
         assert_eq!(head(&[(b"IHDR", &header), (b"sBIT", &[17]), (b"IDAT", b"")]), deep(None));
         assert_eq!(head(&[(b"IHDR", &header), (b"IDAT", b"pixels"), (b"sBIT", &[12])]), deep(None));
         assert_eq!(head(&[]), None);
+    }
+
+    #[test]
+    fn bits_that_are_written_are_read_and_the_pixels_stay() {
+        let dark = image::ImageBuffer::<image::Rgb<u16>, _>::from_raw(2, 1, vec![9_u16, 8, 7, 6, 5, 4]).unwrap();
+        let mut file = Cursor::new(Vec::new());
+        dark.write_to(&mut file, image::ImageFormat::Png).unwrap();
+        let bytes = with_significant_bits(file.get_ref(), 3, 16);
+        assert_eq!(PngHead::read(&mut Cursor::new(&bytes)).unwrap(), Some(PngHead { bits: 16, significant: Some(16) }));
+        // The decoder compares the checksums of chunks.
+        assert_eq!(image::load_from_memory(&bytes).unwrap().into_rgb16(), dark);
     }
 }

@@ -50,9 +50,14 @@ pub(crate) struct StoredFile<'a> {
     pub gzip_offset: Option<u64>,
     /// The axes that are depth, rows and columns in stored order.
     pub stored_order: [usize; 3],
+    /// The axes in the order of the file's own indices, by their number from the fastest on.
+    pub index_order: [usize; 3],
     /// Value that infinite and NaN voxels get.
     pub outside: f32,
 }
+
+/// The index order of files whose first index is the fastest.
+pub(crate) const FASTEST_FIRST: [usize; 3] = [0, 1, 2];
 
 impl StoredFile<'_> {
     /// The file in stored order: its axes `(i, j, k)` become `[k, i, j]`, and its orientation is ignored.
@@ -120,10 +125,10 @@ impl StoredFile<'_> {
         let Some(ahead) = self.gzip_offset.filter(|_| n_bytes >= 2 * gzip_stream::DISTANCE) else {
             return self.slices(path, slices);
         };
-        let Self { volume, voxels, stored_order, outside, .. } = self;
+        let Self { volume, voxels, stored_order, index_order, outside, .. } = self;
         let read = |stream: &mut GzipStream| {
             let (voxels, source) = (voxels.clone(), VoxelStream::Indexed(stream));
-            StoredFile { volume, voxels, source, ahead, gzip_offset: Some(ahead), stored_order, outside }
+            StoredFile { volume, voxels, source, ahead, gzip_offset: Some(ahead), stored_order, index_order, outside }
                 .slices(path, slices)
         };
         gzip_index.known.stream(&voxels, gzip_index.limit_bytes, read).map_err(|error| explain(&voxels, &error))?

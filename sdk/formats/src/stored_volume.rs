@@ -7,6 +7,7 @@ use std::path::Path;
 
 use medcoss_sdk::Error;
 
+use crate::file_axes::{FileAxes, ToRas};
 use crate::number_type::NumberType;
 use crate::orientation::Orientation;
 
@@ -25,14 +26,14 @@ const MAX_COMPRESSED_OFFSET: u64 = 1 << 28;
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 
 /// Note on a file of several volumes.
-const SEVERAL_VOLUMES: &str = "holds several volumes; only the first is used";
+const SEVERAL_VOLUMES: &str = "are the first of several volumes in a file; the others are not used";
 /// Note on a file that does not state the directions of its axes.
 pub(crate) const NO_ORIENTATION: &str =
-    "does not state its orientation; its axes are taken for right, anterior, superior";
+    "do not state their orientation; their axes are taken for right, anterior, superior";
 /// Note on a file that goes on behind its voxels.
-const SURPLUS: &str = "has more bytes than its header accounts for; those at the end are not read";
+const SURPLUS: &str = "are in files with more bytes than the header accounts for; those at the end are not read";
 /// Note on a spacing that is absent or not plausible.
-const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
+const NO_SPACING: &str = "do not state a plausible voxel spacing; 1 mm is assumed";
 
 /// What a header states of a volume.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub(crate) struct Stated {
     pub scaling: Option<[f64; 2]>,
     /// With the spacing in millimetres.
     pub orientation: Orientation,
+    /// Where the axes lie, where it is stated: by index along the file's axes, the fastest first.
+    pub to_ras_mm: Option<ToRas>,
     /// Byte of the content at which the voxels begin.
     pub offset: u64,
     pub notes: Vec<&'static str>,
@@ -61,7 +64,7 @@ pub struct StoredVolume {
     pub size: [usize; 3],
     /// Distance between neighbouring voxels in the same order, in millimetres.
     pub spacing_mm: [f32; 3],
-    /// Notes for the user, each the end of a sentence that begins with the file's name.
+    /// Notes for the user, each the end of a sentence that begins with "scans".
     pub notes: Vec<&'static str>,
     pub(crate) file_size: [usize; 3],
     pub(crate) n_volumes: u64,
@@ -70,6 +73,8 @@ pub struct StoredVolume {
     pub(crate) big_endian: bool,
     pub(crate) scaling: Option<[f64; 2]>,
     pub(crate) orientation: Orientation,
+    to_ras_mm: Option<ToRas>,
+    states_spacing: bool,
 }
 
 /// The content that holds the voxels: a file, or the part of it from some byte on.
@@ -87,13 +92,24 @@ impl StoredVolume {
     /// Content too small for its volume, a row above 64 MiB.
     pub(crate) fn check(path: &Path, stated: Stated, content: Content) -> Result<Self, Error> {
         check_bytes(path, &stated, content)?;
-        let Stated { file_size, n_volumes, n_components, number, big_endian, scaling, orientation, mut notes, .. } =
-            stated;
+        let Stated {
+            file_size,
+            n_volumes,
+            n_components,
+            number,
+            big_endian,
+            scaling,
+            orientation,
+            to_ras_mm,
+            mut notes,
+            ..
+        } = stated;
         if n_volumes > 1 || n_components > 1 {
             notes.insert(0, SEVERAL_VOLUMES);
         }
         let mut spacing_mm = orientation.spacing;
-        if !spacing_mm.iter().all(|mm| PLAUSIBLE_MM.contains(mm)) {
+        let states_spacing = spacing_mm.iter().all(|mm| PLAUSIBLE_MM.contains(mm));
+        if !states_spacing {
             notes.push(NO_SPACING);
             spacing_mm = [1.0; 3];
         }
@@ -108,7 +124,24 @@ impl StoredVolume {
             big_endian,
             scaling,
             orientation: Orientation { spacing: spacing_mm, ..orientation },
+            to_ras_mm,
+            states_spacing,
         })
+    }
+
+    /// The axes of the file in its own index order; `index_order` names them by their number from the fastest on.
+    pub(crate) fn file_axes(&self, index_order: [usize; 3]) -> FileAxes {
+        let Orientation { axis, flipped, spacing } = self.orientation;
+        let mut of_file_axis = [1.0; 3];
+        axis.into_iter().zip(spacing).for_each(|(axis, mm)| of_file_axis[axis] = mm);
+        let axes = FileAxes {
+            size: self.file_size,
+            axis,
+            flipped,
+            to_ras_mm: self.to_ras_mm,
+            spacing_mm: self.states_spacing.then_some(of_file_axis),
+        };
+        axes.reordered(index_order)
     }
 
     /// Notes bytes behind the voxels, which begin at `offset` of an uncompressed content: a sign of wrong sizes or types.
@@ -119,6 +152,12 @@ impl StoredVolume {
         if !content.compressed && content.bytes > end {
             self.notes.push(SURPLUS);
         }
+    }
+
+    /// The volume of a file that states no spacing, for which the reader put one in.
+    #[cfg(feature = "volume")]
+    pub(crate) fn without_stated_spacing(self) -> Self {
+        Self { states_spacing: false, ..self }
     }
 
     /// The volume in stored order: its file's axes `order` become depth, rows and columns, see

@@ -40,12 +40,11 @@ impl SubVolumes {
     /// A mask that cannot be read, has another size, spacing or orientation than its scan, or has numbers that are not
     /// labels.
     pub fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        let (scan, first) = self.windows[index];
-        let scan = &self.scans[scan];
+        let scan = &self.scans[self.windows[index].0];
         let info = scan.info.as_ref().map_err(Error::clone)?;
         let source = VolumeSource::of_file(mask, 0.0);
         check_alike(&mask.id, &source.info()?, scan.source.id(), info)?;
-        let samplings = self.settings.samplings(info, first)?;
+        let samplings = self.samplings(index, None)?;
         let slices = samplings[0].nearest(info.size[0]);
         let touched = || slices.iter().flatten().copied();
         let (Some(start), Some(last)) = (touched().min(), touched().max()) else {

@@ -1,4 +1,4 @@
-//! Sub-volumes along the depth of scans: their list, and their voxels at the size of a sample.
+//! Sub-volumes of scans: their list, and their voxels at the size of a sample. `crop` says where they lie.
 //!
 //! Shared by the plugins for volumes. A plugin normalises the values of a [`SubVolume`], and
 //! [`medcoss_sdk::volume_transform`] augments them and makes tokens. Opening reads headers only. Where all volumes fit
@@ -10,173 +10,40 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::volume::{Sampling, SubVolume, Volume};
-use medcoss_sdk::{Account, Error, Fingerprint, code, log};
+use medcoss_sdk::{Account, Error, FileGrid, Fingerprint, SampleRng, View, code, log};
 
+pub use crate::crop::SubVolumeSettings;
+use crate::crop::{Crop, Start};
 use crate::dicom::stack;
-use crate::nifti::MAX_VOXELS;
+use crate::foreground;
 use crate::volume_cache::VolumeCache;
-use crate::volume_source::{Decoded, FoundVolumes, GzipIndex, ScanRules, VolumeInfo, VolumeSource, find_volumes};
+use crate::volume_source::{Decoded, FoundVolumes, GzipIndex, VolumeInfo, VolumeSource, find_volumes};
 
-/// Largest number of slices of a volume after resampling; a spacing that makes more is a mistake in the file or the
-/// settings.
-const MAX_SLICES: usize = 1 << 16;
-/// Range of the target spacing in millimetres.
-const SPACING_MM: std::ops::RangeInclusive<f32> = 0.05..=100.0;
-/// Largest memory for decoded volumes, in MiB.
-const MAX_CACHE_MB: usize = 1 << 20;
 /// Largest number of voxels that are read at once of a volume that is not held as a whole: 128 MiB.
 pub(crate) const SLAB_VOXELS: usize = 1 << 25;
 /// Note on a large volume of which some slices cost as much as all.
-const SLOW_SLICES: &str = "is larger than cache_mb and not stored slice by slice, so that every sample reads all of it; raise \
-                           cache_mb, or store it with axial slices";
+const SLOW_SLICES: &str = "are larger than cache_mb and not stored slice by slice, so that every sample reads all of them; raise \
+                           cache_mb, or store them with axial slices";
 /// Smallest memory in bytes for the indices of compressed files, where volumes are not cached; a larger `cache_mb` is
 /// used instead.
 const MIN_INDEX_BYTES: usize = 64 << 20;
-
-/// Settings of the sub-volumes of scans.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SubVolumeSettings {
-    /// `[depth, rows, columns]` of a sub-volume in voxels.
-    pub size: [usize; 3],
-    /// Slices from one sub-volume to the next; `None` means the depth. The last sub-volume ends with the scan.
-    pub stride: Option<usize>,
-    /// Spacing `[depth, rows, columns]` in millimetres to which scans are resampled first; rows and columns are then
-    /// cropped or padded about the centre. `None` keeps the slices and stretches rows and columns to the size.
-    pub spacing_mm: Option<[f32; 3]>,
-    /// Fraction of the slices to leave out at either end, where enough remain for one sub-volume.
-    pub drop_ends_ratio: f64,
-    /// Memory for decoded volumes, in MiB. Where they do not fit, it is for the indices of compressed files, and at
-    /// least 64.
-    pub cache_mb: usize,
-    /// Which DICOM files are scans of the modality, and what is outside of a scan.
-    pub scans: ScanRules,
-}
-
-impl SubVolumeSettings {
-    /// Checks the ranges, but for `size`, which [`medcoss_sdk::volume_transform::VolumeTransform::check`] does.
-    ///
-    /// # Errors
-    /// The first setting that is out of range, by its name in the options.
-    pub fn check(&self) -> Result<(), Error> {
-        if self.stride == Some(0) {
-            return Err(Error::bad_request("stride is 0; it must be at least 1"));
-        }
-        if let Some(spacing) = self.spacing_mm.filter(|spacing| !spacing.iter().all(|mm| SPACING_MM.contains(mm))) {
-            let (least, most) = SPACING_MM.into_inner();
-            return Err(Error::bad_request(format!(
-                "spacing_mm is {spacing:?}; depth, rows and columns must be from {least} to {most}"
-            )));
-        }
-        if !(0.0..0.5).contains(&self.drop_ends_ratio) {
-            let found = self.drop_ends_ratio;
-            return Err(Error::bad_request(format!("drop_ends_ratio is {found}; it must be at least 0 and below 0.5")));
-        }
-        if self.cache_mb > MAX_CACHE_MB {
-            let found = self.cache_mb;
-            return Err(Error::bad_request(format!("cache_mb is {found}; it must be at most {MAX_CACHE_MB}")));
-        }
-        Ok(())
-    }
-
-    /// Whether a volume is too large to be held as a whole.
-    fn is_large(&self, n_voxels: u64) -> bool {
-        !self.fits(n_voxels) || n_voxels > MAX_VOXELS
-    }
-
-    /// Whether so many voxels fit into `cache_mb`.
-    fn fits(&self, n_voxels: u64) -> bool {
-        // `cache_mb` is limited, so that the shift does not overflow.
-        n_voxels <= (self.cache_mb as u64) << 18
-    }
-
-    /// First slice of each sub-volume of a scan.
-    fn windows(&self, info: &VolumeInfo) -> Result<Vec<usize>, Error> {
-        let n_slices = self.n_slices(info)?;
-        let depth = self.size[0];
-        let dropped = (n_slices as f64 * self.drop_ends_ratio) as usize;
-        let (start, end) = if n_slices - 2 * dropped >= depth { (dropped, n_slices - dropped) } else { (0, n_slices) };
-        if end - start <= depth {
-            return Ok(vec![start]);
-        }
-        let last = end - depth;
-        let mut windows: Vec<usize> = (start..=last).step_by(self.stride.unwrap_or(depth)).collect();
-        if windows.last() != Some(&last) {
-            windows.push(last);
-        }
-        Ok(windows)
-    }
-
-    /// Number of slices of a scan after resampling.
-    fn n_slices(&self, info: &VolumeInfo) -> Result<usize, Error> {
-        let Some([target, ..]) = self.spacing_mm else { return Ok(info.size[0]) };
-        info.check_has_spacing("spacing_mm")?;
-        let found = info.spacing_mm[0];
-        let n = (info.size[0] as f64 * f64::from(found) / f64::from(target)).round() as usize;
-        if n > MAX_SLICES {
-            let slices = info.size[0];
-            return Err(Error::unsupported(format!(
-                "{slices} slices of {found} mm become {n} of {target} mm; at most {MAX_SLICES} are cut"
-            )));
-        }
-        Ok(n.max(1))
-    }
-
-    /// Reports the scans that are padded or cropped to the size of a sample.
-    fn report(&self, scans: &[&VolumeInfo], account: &mut Account) {
-        let [depth, rows, columns] = self.size;
-        let count = |is: &dyn Fn(&VolumeInfo) -> bool| scans.iter().filter(|info| is(info)).count();
-        let all = scans.len();
-        let is_short = |info: &VolumeInfo| self.n_slices(info).is_ok_and(|n| n < depth);
-        let sliced = format!("scans have fewer slices than size[0] ({depth}) and are padded");
-        account.notice(count(&is_short), all, sliced);
-        // Without a spacing, planes are stretched and keep all that they have.
-        let Some([_, down, across]) = self.spacing_mm else { return };
-        let plane = |info: &VolumeInfo| {
-            let side = |axis: usize, target: f32| {
-                (info.size[axis] as f64 * f64::from(info.spacing_mm[axis]) / f64::from(target)).round() as usize
-            };
-            [side(1, down), side(2, across)]
-        };
-        let wide = format!(
-            "scans have more than size[1] x size[2] ({rows} x {columns}) rows or columns at spacing_mm and lose the rest"
-        );
-        account.notice(count(&|info| plane(info)[0] > rows || plane(info)[1] > columns), all, wide);
-        let small = format!(
-            "scans have fewer than size[1] x size[2] ({rows} x {columns}) rows or columns at spacing_mm and are padded"
-        );
-        account.notice(count(&|info| plane(info)[0] < rows || plane(info)[1] < columns), all, small);
-    }
-
-    /// Sampling positions of the sub-volume that begins with slice `first`. A scan without enough slices is centred.
-    pub(crate) fn samplings(&self, info: &VolumeInfo, first: usize) -> Result<[Sampling; 3], Error> {
-        let [depth, rows, columns] = self.size;
-        let [n_depth, n_rows, n_columns] = info.size;
-        let n_slices = self.n_slices(info)?;
-        let start = if n_slices < depth { -(((depth - n_slices) / 2) as isize) } else { first as isize };
-        let Some(target) = self.spacing_mm else {
-            let slices = Sampling::voxels(start, depth);
-            return Ok([slices, Sampling::stretched(n_rows, rows), Sampling::stretched(n_columns, columns)]);
-        };
-        let [z, y, x] = [0, 1, 2].map(|axis| f64::from(target[axis]) / f64::from(info.spacing_mm[axis]));
-        let slices = Sampling::centred(n_depth, n_slices, z).window(start, depth);
-        Ok([slices, Sampling::centred(n_rows, rows, y), Sampling::centred(n_columns, columns, x)])
-    }
-}
 
 /// Sub-volumes of a dataset, in the order of files and slices. Many threads may use them at once.
 #[derive(Debug)]
 pub struct SubVolumes {
     pub(crate) settings: SubVolumeSettings,
     pub(crate) scans: Vec<Scan>,
-    /// Scan and first slice of each sub-volume.
-    pub(crate) windows: Vec<(usize, usize)>,
+    /// Scan and first voxel of each sub-volume.
+    pub(crate) windows: Vec<(usize, Start)>,
     /// Whether all volumes fit into the cache.
     cache_holds_all: bool,
     cache: VolumeCache,
-    pub(crate) account: Account,
+    account: Account,
 }
 
 #[derive(Debug)]
@@ -192,6 +59,8 @@ pub(crate) struct Scan {
     /// Value of voxels that are infinite or NaN.
     outside: f32,
     replacement_reported: AtomicBool,
+    /// Rows and columns with the foreground, once they were looked for.
+    foreground: OnceLock<[Range<usize>; 2]>,
 }
 
 impl SubVolumes {
@@ -211,7 +80,7 @@ impl SubVolumes {
         for (index, source) in sources.into_iter().enumerate() {
             let has_cheap_slices = !source.needs_whole_file();
             let listed = source.info().and_then(|mut info| {
-                let found = settings.windows(&info).map_err(|error| error.in_context(source.id()))?;
+                let found = settings.starts(&info).map_err(|error| error.in_context(source.id()))?;
                 n_voxels += info.n_voxels();
                 if settings.is_large(info.n_voxels()) && !has_cheap_slices {
                     info.notes.push(SLOW_SLICES);
@@ -220,11 +89,11 @@ impl SubVolumes {
             });
             let info = match listed {
                 Ok((info, found)) => {
-                    windows.extend(found.into_iter().map(|first| (index, first)));
+                    windows.extend(found.into_iter().map(|start| (index, start)));
                     Ok(info)
                 }
                 Err(error) => {
-                    windows.push((index, 0));
+                    windows.push((index, [0; 3]));
                     errors.push(error.clone());
                     Err(error)
                 }
@@ -237,6 +106,7 @@ impl SubVolumes {
                 gzip_index,
                 outside: settings.scans.outside,
                 replacement_reported: AtomicBool::new(false),
+                foreground: OnceLock::new(),
             });
         }
         let n_bad = errors.len();
@@ -246,8 +116,8 @@ impl SubVolumes {
             }
             log::warn(&format!("{n_bad} of {} volumes cannot be read; the first: {first}", scans.len()));
         }
-        tell_notes(scans.iter().filter_map(|scan| Some((scan.source.id(), scan.info.as_ref().ok()?))));
         let infos: Vec<&VolumeInfo> = scans.iter().filter_map(|scan| scan.info.as_ref().ok()).collect();
+        notice_notes(&infos, &mut account);
         settings.report(&infos, &mut account);
         let (cache_holds_all, cache) = (settings.fits(n_voxels), VolumeCache::new(settings.cache_mb << 20));
         Ok(Self { settings, scans, windows, cache_holds_all, cache, account })
@@ -264,15 +134,21 @@ impl SubVolumes {
     }
 
     /// Id of a sub-volume: that of the scan, and the first slice counted from the inferior end:
-    /// `ct/torso/torso.nii.gz#z=0016`.
+    /// `ct/torso/torso.nii.gz#z=0016`. With [`Crop::Grid`] also the first row and column, and with [`Crop::Whole`] that of
+    /// the scan alone.
     pub fn id(&self, index: usize) -> String {
-        let (scan, first) = self.windows[index];
-        format!("{}#z={first:04}", self.scans[scan].source.id())
+        let (scan, start) = self.windows[index];
+        format!("{}{}", self.scans[scan].source.id(), self.settings.suffix(start))
     }
 
     /// Index of the entry of the data that a sub-volume's scan was found in.
     pub fn entry(&self, index: usize) -> u32 {
         self.scans[self.windows[index].0].source.entry()
+    }
+
+    /// Files that are used and left out, and what is not in the samples as it is in them.
+    pub fn account(&self) -> &Account {
+        &self.account
     }
 
     /// Fingerprint of the dataset; changes when the files do.
@@ -284,23 +160,80 @@ impl SubVolumes {
         fingerprint
     }
 
-    /// Reads and resamples a sub-volume. It is padded later, so that padding has no part in its statistics.
+    /// Reads and resamples the evaluation view of a sub-volume. It is padded later, so that padding has no part in its
+    /// statistics.
     ///
     /// # Errors
     /// A volume that cannot be read, or that changed since it was opened.
     pub fn read(&self, index: usize) -> Result<SubVolume, Error> {
-        let (index, first) = self.windows[index];
+        self.resampled(index, self.samplings(index, None)?)
+    }
+
+    /// Reads a view of a sub-volume as [`SubVolumes::read`] does, and says where its voxels lie in the file. Random places
+    /// are drawn from `rng`, others draw nothing.
+    ///
+    /// # Errors
+    /// Those of [`SubVolumes::read`].
+    pub fn read_view(&self, index: usize, view: View, rng: &mut SampleRng) -> Result<(SubVolume, Affine<3>), Error> {
+        let samplings = self.samplings(index, (view == View::Training).then_some(rng))?;
+        let info = self.scans[self.windows[index].0].info.as_ref().map_err(Error::clone)?;
+        let place = Affine::of_samplings(samplings).then(&info.file_axes.affine());
+        Ok((self.resampled(index, samplings)?, place))
+    }
+
+    /// Sampling positions of a sub-volume: of its training view where there is a generator.
+    pub(crate) fn samplings(&self, index: usize, random: Option<&mut SampleRng>) -> Result<[Sampling; 3], Error> {
+        let (number, start) = self.windows[index];
+        let info = self.scans[number].info.as_ref().map_err(Error::clone)?;
+        let settings = &self.settings;
+        match (settings.crop, random) {
+            (Crop::Random, Some(rng)) => settings.samplings(info, settings.random_start(info, rng)?, true, None),
+            (Crop::Grid, _) => settings.samplings(info, start, true, None),
+            (Crop::Foreground, _) => settings.samplings(info, start, false, Some(&self.foreground(number, info)?)),
+            _ => settings.samplings(info, start, false, None),
+        }
+    }
+
+    /// Rows and columns of a scan that hold its foreground.
+    fn foreground(&self, number: usize, info: &VolumeInfo) -> Result<[Range<usize>; 2], Error> {
+        let scan = &self.scans[number];
+        if let Some(known) = scan.foreground.get() {
+            return Ok(known.clone());
+        }
+        let [n_slices, rows, columns] = info.size;
+        let (plane, sought) = ([rows, columns], self.settings.foreground);
+        let found = if self.reads_slabs(scan, info) {
+            foreground::find(n_slices, plane, sought, |slice| scan.slab(info, slice..slice + 1))?
+        } else {
+            let volume = self.cache.get(number, || scan.read(info))?;
+            let slice = |at: usize| Ok(volume.voxels()[at * rows * columns..][..rows * columns].to_vec());
+            foreground::find(n_slices, plane, sought, slice)?
+        };
+        Ok(scan.foreground.get_or_init(|| found).clone())
+    }
+
+    /// Whether only the slices of a sample are read, and not the whole scan.
+    fn reads_slabs(&self, scan: &Scan, info: &VolumeInfo) -> bool {
+        self.settings.is_large(info.n_voxels()) || !self.cache_holds_all && scan.has_cheap_slices
+    }
+
+    fn resampled(&self, index: usize, samplings: [Sampling; 3]) -> Result<SubVolume, Error> {
+        let (index, _) = self.windows[index];
         let scan = &self.scans[index];
         let info = scan.info.as_ref().map_err(Error::clone)?;
-        let samplings = self.settings.samplings(info, first)?;
-        let is_large = self.settings.is_large(info.n_voxels());
-        if is_large || !self.cache_holds_all && scan.has_cheap_slices {
+        if self.reads_slabs(scan, info) {
             let [_, rows, columns] = info.size;
             let most = SLAB_VOXELS / (rows * columns);
             return SubVolume::from_slabs(info.size, samplings, most, |slices| scan.slab(info, slices));
         }
         let volume = self.cache.get(index, || scan.read(info))?;
         volume.resampled(samplings).map_err(|error| error.in_context(scan.source.id()))
+    }
+
+    /// The grid of a sub-volume's file; `None` where its header cannot be read.
+    pub fn grid(&self, index: usize) -> Option<FileGrid> {
+        let (scan, _) = self.windows[index];
+        self.scans[scan].info.as_ref().ok().map(|info| info.file_axes.grid())
     }
 }
 
@@ -340,20 +273,14 @@ impl Scan {
     }
 }
 
-/// Warns once for each kind of note, however many volumes have it.
-pub(crate) fn tell_notes<'a>(volumes: impl Iterator<Item = (&'a str, &'a VolumeInfo)>) {
-    let mut noted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (id, info) in volumes {
-        // The account counts the files that are not used.
-        for note in info.notes.iter().filter(|note| **note != stack::SEVERAL) {
-            noted.entry(note).or_default().push(id);
-        }
+/// Notices for each kind of note, with the number of volumes that have it.
+pub(crate) fn notice_notes(volumes: &[&VolumeInfo], account: &mut Account) {
+    let mut noted: BTreeMap<&str, usize> = BTreeMap::new();
+    // The account counts the files that are not used.
+    for note in volumes.iter().flat_map(|info| &info.notes).filter(|note| **note != stack::SEVERAL) {
+        *noted.entry(note).or_default() += 1;
     }
-    for (note, ids) in noted {
-        match ids.as_slice() {
-            [one] => log::warn(&format!("{one} {note}")),
-            [one, others @ ..] => log::warn(&format!("{one} {note}; the same with {} more", others.len())),
-            [] => {}
-        }
+    for (note, n) in noted {
+        account.notice(n, volumes.len(), format!("scans {note}"));
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume::Volume;
-use medcoss_sdk::{Account, Error, Fingerprint, FoundFile, SampleRecord, saved_samples};
+use medcoss_sdk::{Account, Error, FileGrid, Fingerprint, FoundFile, SampleRecord, saved_samples};
 
 use crate::nifti_write::{Datatype, NiftiFile, in_file_order};
 use crate::reference_preparation::{ReferenceSettings, ReferenceVolumes};
@@ -73,8 +73,16 @@ impl VolumeSamples {
     /// Files that are used and left out.
     pub fn account(&self) -> &Account {
         match self {
-            Self::SubVolumes(samples) => &samples.account,
+            Self::SubVolumes(samples) => samples.account(),
             Self::Reference(samples) => &samples.account,
+        }
+    }
+
+    /// The grid of a sample's file; `None` where it is not known.
+    pub fn grid(&self, index: usize) -> Option<FileGrid> {
+        match self {
+            Self::SubVolumes(samples) => samples.grid(index),
+            Self::Reference(samples) => samples.grid(index),
         }
     }
 

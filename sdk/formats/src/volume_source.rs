@@ -12,13 +12,13 @@ use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Inclusion, find
 
 use crate::dicom::find_series::find_series;
 pub use crate::dicom::scan_rules::{MissingRescale, ScanRules};
-use crate::dicom::series::Series;
+use crate::dicom::series::{Series, SeriesInfo};
 use crate::dicom::{self, Candidate, stack};
+use crate::file_axes::FileAxes;
 use crate::nifti;
 use crate::numpy;
 use crate::stored_file::StoredFile;
 pub use crate::stored_file::{Decoded, GzipIndex};
-use crate::stored_volume::StoredVolume;
 
 use crate::volume_file::{self, DetachedFiles, VolumeFile};
 
@@ -63,14 +63,17 @@ pub struct VolumeInfo {
     /// Whether voxels are integers by the type in the file. `None` where only the voxels show it, as in DICOM files,
     /// whose numbers are rescaled.
     pub is_integer: Option<bool>,
-    /// Notes for the user, each the end of a sentence that begins with the volume's name.
+    /// Notes for the user, each the end of a sentence that begins with "scans".
     pub notes: Vec<&'static str>,
+    /// The axes of the file, and which of them are those of the volume.
+    pub file_axes: FileAxes,
 }
 
-impl From<StoredVolume> for VolumeInfo {
-    fn from(stored: StoredVolume) -> Self {
+impl From<StoredFile<'_>> for VolumeInfo {
+    fn from(file: StoredFile<'_>) -> Self {
+        let (file_axes, stored) = (file.volume.file_axes(file.index_order), file.volume);
         let is_integer = Some(stored.is_integer());
-        Self { size: stored.size, spacing_mm: stored.spacing_mm, is_integer, notes: stored.notes }
+        Self { size: stored.size, spacing_mm: stored.spacing_mm, is_integer, notes: stored.notes, file_axes }
     }
 }
 
@@ -206,6 +209,15 @@ impl VolumeSource {
         }
     }
 
+    /// Path of the file that was found for it: of a header, where the voxels are beside it. `None` of a series.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Nifti { file, .. } => Some(&file.path),
+            Self::File { file, .. } => Some(&file.header().path),
+            Self::Dicom(_) => None,
+        }
+    }
+
     /// Adds the identity of the files to a fingerprint.
     pub fn add_to(&self, fingerprint: &mut Fingerprint) {
         match self {
@@ -238,10 +250,10 @@ impl VolumeSource {
     /// Files that are missing, damaged, or of an unsupported kind.
     pub fn info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti { .. } | Self::File { .. } => self.opened(|opened, _| Ok(opened.volume.into())),
+            Self::Nifti { .. } | Self::File { .. } => self.opened(|opened, _| Ok(opened.into())),
             Self::Dicom(series) => {
-                let info = series.info()?;
-                Ok(VolumeInfo { size: info.size, spacing_mm: info.spacing_mm, is_integer: None, notes: info.notes })
+                let SeriesInfo { size, spacing_mm, notes, file_axes } = series.info()?;
+                Ok(VolumeInfo { size, spacing_mm, is_integer: None, notes, file_axes })
             }
         }
     }
@@ -264,9 +276,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`].
     pub fn stored_info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti { .. } | Self::File { .. } => {
-                self.opened(|opened, _| Ok(opened.in_stored_order().volume.into()))
-            }
+            Self::Nifti { .. } | Self::File { .. } => self.opened(|opened, _| Ok(opened.in_stored_order().into())),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).info(),
         }
     }
@@ -322,7 +332,10 @@ mod tests {
 
     #[test]
     fn an_assumed_orientation_is_not_stated_in_any_format() {
-        let info = |note| VolumeInfo { size: [1; 3], spacing_mm: [1.0; 3], is_integer: None, notes: vec![note] };
+        let axes = [0, 1, 2];
+        let file_axes = FileAxes { size: [1; 3], axis: axes, flipped: [false; 3], to_ras_mm: None, spacing_mm: None };
+        let info =
+            |note| VolumeInfo { size: [1; 3], spacing_mm: [1.0; 3], is_integer: None, notes: vec![note], file_axes };
         assert!(info("has several volumes").states_orientation());
         for note in volume_file::ASSUMED_ORIENTATIONS.into_iter().chain([stack::NO_ORIENTATION]) {
             assert!(!info(note).states_orientation(), "{note}");

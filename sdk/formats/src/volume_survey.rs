@@ -1,5 +1,6 @@
 //! What the volumes among data are like, for the surveys of the plugins for volumes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::serde_json::json;
@@ -15,6 +16,10 @@ const MAX_SLICES: usize = 6;
 const MAX_VOXELS: u64 = 1 << 26;
 /// A number below this is air in Hounsfield units; no MRI scan has it.
 const AIR: f32 = -300.0;
+/// Largest label of a mask.
+const MAX_LABEL: f32 = 1000.0;
+/// Folders of which each is looked at by itself; more are patients rather than kinds of files.
+const MAX_FOLDERS: usize = 8;
 /// How sure a volume without DICOM can be: of CT by its air, of MRI by the lack of it.
 const SURE_OF_CT: f64 = 0.9;
 const SURE_OF_MRI: f64 = 0.6;
@@ -38,36 +43,50 @@ pub fn survey(base: &Path, data: &[PathBuf], rules: &ScanRules) -> Result<Survey
     let is_dicom = |source: &&VolumeSource| matches!(source, VolumeSource::Dicom(_));
     let n_dicom = sources.iter().filter(is_dicom).count();
     let arrays: Vec<&VolumeSource> = sources.iter().filter(|source| !is_dicom(source)).collect();
-    let looked_at = evenly(&arrays, MAX_SLICES);
-    let air: Vec<bool> = looked_at.iter().filter_map(|source| has_air(source)).collect();
-    let share_of_air = air.iter().filter(|air| **air).count() as f64 / air.len().max(1) as f64;
+    let Looked { scans, masks, n_masks, leave_out } = Looked::at(base, data, &arrays);
     let wants_air = rules.missing_rescale.is_some();
+    let n_air = scans.iter().filter(|has_air| **has_air).count();
+    let share_of_air = n_air as f64 / scans.len().max(1) as f64;
     let sure = match wants_air {
-        _ if air.is_empty() => 0.0,
+        _ if scans.is_empty() => 0.0,
         true => SURE_OF_CT * share_of_air,
         false => SURE_OF_MRI * (1.0 - share_of_air),
     };
-    let n = sources.len() as f64;
+    // Folders of masks are better left out; masks among scans make data less of this modality.
+    let share_of_scans = scans.len() as f64 / (scans.len() + masks).max(1) as f64;
+    let n_arrays = arrays.len() - n_masks;
+    let n = (n_dicom + n_arrays).max(1) as f64;
     let kept = account.n_used() as f64 / (account.n_used() + account.left_out().len() as u64).max(1) as f64;
-    let fit = kept * (n_dicom as f64 + arrays.len() as f64 * sure) / n;
+    let fit = kept * (n_dicom as f64 + n_arrays as f64 * sure * share_of_scans) / n;
     let mut why = Vec::new();
     if n_dicom > 0 {
         why.push(format!("{n_dicom} scans are DICOM of modality {}", rules.modality));
     }
-    if !air.is_empty() {
-        let n_air = air.iter().filter(|air| **air).count();
+    if !scans.is_empty() {
         why.push(format!(
             "{n_air} of {} other volumes that were looked at have values below {AIR}, as air in CT",
-            air.len()
+            scans.len()
         ));
     }
+    if masks > 0 {
+        let all = scans.len() + masks;
+        why.push(format!(
+            "{masks} of {all} volumes that were looked at are segmentation masks: whole numbers, alike in large parts"
+        ));
+    }
+    for folder in &leave_out {
+        why.push(format!("{} holds segmentation masks alone", folder.display()));
+    }
+    let is_left_out = |source: &VolumeSource| leave_out.contains(&folder_of(base, data, source));
+    let described: Vec<&VolumeSource> =
+        sources.iter().filter(|source| is_dicom(source) || !is_left_out(source)).collect();
     let infos: Vec<VolumeInfo> =
-        evenly(&sources, MAX_HEADERS).into_iter().filter_map(|source| source.info().ok()).collect();
-    let mut survey = Survey { fit: fit.clamp(0.0, 1.0), why: why.join("; "), ..Survey::default() };
+        evenly(&described, MAX_HEADERS).into_iter().filter_map(|source| source.info().ok()).collect();
+    let mut survey = Survey { fit: fit.clamp(0.0, 1.0), why: why.join("; "), leave_out, ..Survey::default() };
     if survey.why.is_empty() {
         survey.why = "no volume could be looked at".into();
     }
-    describe(&mut survey, sources.len(), &infos);
+    describe(&mut survey, n_dicom + n_arrays, &infos);
     Ok(survey)
 }
 
@@ -99,15 +118,106 @@ fn describe(survey: &mut Survey, n_scans: usize, infos: &[VolumeInfo]) {
     }
 }
 
-/// Whether a slice in the middle holds air; `None` of a volume that cannot be read, or is too large for a look.
-fn has_air(source: &VolumeSource) -> Option<bool> {
+/// What was seen of some volumes that are not DICOM.
+#[derive(Default)]
+struct Looked {
+    /// Whether each scan that was looked at holds air.
+    scans: Vec<bool>,
+    /// Number of masks that were looked at beside them.
+    masks: usize,
+    /// Number of volumes in folders of masks alone, which do not count as scans.
+    n_masks: usize,
+    /// These folders, relative to the base.
+    leave_out: Vec<PathBuf>,
+}
+
+impl Looked {
+    /// Looks at some of the volumes. In few folders some of each are looked at, so that one with masks alone is known.
+    fn at(base: &Path, data: &[PathBuf], arrays: &[&VolumeSource]) -> Self {
+        let mut folders: BTreeMap<PathBuf, Vec<&VolumeSource>> = BTreeMap::new();
+        for &source in arrays {
+            folders.entry(folder_of(base, data, source)).or_default().push(source);
+        }
+        let mut looked = Self::default();
+        if !(2..=MAX_FOLDERS).contains(&folders.len()) {
+            looked.add(evenly(arrays, MAX_SLICES).into_iter().filter_map(|source| look(source)));
+            return looked;
+        }
+        let seen: Vec<(PathBuf, usize, Vec<Look>)> = folders
+            .into_iter()
+            .map(|(folder, sources)| {
+                let looks = evenly(&sources, MAX_SLICES / 2).into_iter().filter_map(|source| look(source)).collect();
+                (folder, sources.len(), looks)
+            })
+            .collect();
+        let is_of_masks = |looks: &[Look]| !looks.is_empty() && looks.iter().all(|look| *look == Look::Mask);
+        let has_scans = seen.iter().any(|(.., looks)| looks.iter().any(|look| *look != Look::Mask));
+        for (folder, n, looks) in seen {
+            if has_scans && is_of_masks(&looks) {
+                looked.n_masks += n;
+                looked.leave_out.push(folder);
+            } else {
+                looked.add(looks);
+            }
+        }
+        looked
+    }
+
+    fn add(&mut self, looks: impl IntoIterator<Item = Look>) {
+        for look in looks {
+            match look {
+                Look::Mask => self.masks += 1,
+                Look::Scan { has_air } => self.scans.push(has_air),
+            }
+        }
+    }
+}
+
+/// The folder of a volume: the one in its entry of the data that holds it, or the entry.
+fn folder_of(base: &Path, data: &[PathBuf], source: &VolumeSource) -> PathBuf {
+    let entry = data.get(source.entry() as usize).cloned().unwrap_or_default();
+    let below = source.path().and_then(|path| path.strip_prefix(base.join(&entry)).ok());
+    let mut parts = below.into_iter().flat_map(Path::components);
+    match (parts.next(), parts.next()) {
+        (Some(folder), Some(_)) => entry.join(folder),
+        _ => entry,
+    }
+}
+
+/// What a slice in the middle of a volume shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Labels: whole numbers, alike in large parts.
+    Mask,
+    /// An image.
+    Scan { has_air: bool },
+}
+
+/// Looks at a slice in the middle; `None` of a volume that cannot be read, or is too large for a look.
+fn look(source: &VolumeSource) -> Option<Look> {
     let info = source.info().ok().filter(|info| info.n_voxels() <= MAX_VOXELS)?;
     let middle = info.size[0] / 2;
     let slab = source.read_slab(info.size, middle..middle + 1, &GzipIndex::new(1 << 20)).ok()?;
+    let (voxels, columns) = (slab.volume.voxels(), info.size[2]);
     // What is not finite has become the value outside, which is air in CT.
-    (slab.n_replaced < slab.volume.voxels().len()).then_some(())?;
-    let n_air = slab.volume.voxels().iter().filter(|voxel| **voxel < AIR).count();
-    Some(n_air > slab.n_replaced)
+    (slab.n_replaced < voxels.len()).then_some(())?;
+    if slab.n_replaced == 0 && are_labels(voxels, columns) {
+        return Some(Look::Mask);
+    }
+    let n_air = voxels.iter().filter(|voxel| **voxel < AIR).count();
+    Some(Look::Scan { has_air: n_air > slab.n_replaced })
+}
+
+/// Whether the values of a slice are labels: small whole numbers, most of which beside another that is not background have an equal one
+/// to their right. Images have noise, whatever their numbers are. A slice of nothing but background is one of labels too.
+fn are_labels(voxels: &[f32], columns: usize) -> bool {
+    if !voxels.iter().all(|value| value.fract() == 0.0 && (0.0..=MAX_LABEL).contains(value)) {
+        return false;
+    }
+    let pairs = voxels.chunks_exact(columns).flat_map(|row| row.windows(2)).filter(|pair| *pair != [0.0, 0.0]);
+    let (n, n_equal) =
+        pairs.fold((0_usize, 0_usize), |(n, n_equal), pair| (n + 1, n_equal + usize::from(pair[0] == pair[1])));
+    2 * n_equal >= n
 }
 
 /// So many of the items at most, evenly spaced.
@@ -149,6 +259,55 @@ mod tests {
         let fit = |air, rules: &ScanRules| survey(folder(air).path(), &[".".into()], rules).unwrap().fit;
         assert_eq!((fit(-1000.0, &ScanRules::CT), fit(-1000.0, &ScanRules::MR)), (SURE_OF_CT, 0.0));
         assert_eq!((fit(0.0, &ScanRules::CT), fit(0.0, &ScanRules::MR)), (0.0, SURE_OF_MRI));
+    }
+
+    /// Writes a volume of 40 x 30 x 20 voxels below a folder.
+    fn put(folder: &Path, name: &str, value: impl Fn(usize) -> f64) {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let stored_values: Vec<f64> = (0..40 * 30 * 20).map(value).collect();
+        let file = NiftiFile {
+            size: &[40, 30, 20],
+            stored_values: &stored_values,
+            datatype: Datatype::U8,
+            placement: Placement::Unstated([1.0; 3]),
+            scaling: [1.0, 0.0],
+            big_endian: false,
+        };
+        file.write(&path).unwrap();
+    }
+
+    /// Organs of 104 classes in stripes of ten voxels, and a head without a skull: half of it background, no two neighbours alike.
+    fn organs(at: usize) -> f64 {
+        (at / 10 % 105) as f64
+    }
+
+    fn head(at: usize) -> f64 {
+        if at % 40 < 20 { 0.0 } else { (at * 37 % 251) as f64 }
+    }
+
+    #[test]
+    fn masks_are_no_scans_and_their_folder_beside_scans_is_to_be_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..3 {
+            put(folder.path(), &format!("mri/imagesTr/a{number}.nii"), head);
+            put(folder.path(), &format!("mri/labelsTr/deep/a{number}.nii"), organs);
+        }
+        put(folder.path(), "mri/labelsTr/empty.nii", |_| 0.0);
+        let found = |data: &str| survey(folder.path(), &[data.into()], &ScanRules::MR).unwrap();
+        let both = found("mri");
+        assert!((both.fit - SURE_OF_MRI).abs() < 1e-9 && both.leave_out == [PathBuf::from("mri/labelsTr")], "{both:?}");
+        assert_eq!(both.facts[0].value, "3", "scans");
+        assert!(both.why.contains("mri/labelsTr holds segmentation masks alone"), "{}", both.why);
+        let images = found("mri/imagesTr");
+        assert!((images.fit - SURE_OF_MRI).abs() < 1e-9 && images.leave_out.is_empty(), "{images:?}");
+        let labels = found("mri/labelsTr");
+        assert_eq!((labels.fit, labels.leave_out), (0.0, vec![]), "{}", labels.why);
+        assert!(labels.why.starts_with("4 of 4 volumes that were looked at are segmentation masks"), "{}", labels.why);
+        // Beside each other in one folder they are half of the data.
+        put(folder.path(), "flat/a.nii", head);
+        put(folder.path(), "flat/a_seg.nii", organs);
+        assert!((found("flat").fit - SURE_OF_MRI / 2.0).abs() < 1e-9);
     }
 
     #[test]

@@ -142,6 +142,18 @@ fn a_lut_without_values_counts_as_not_stated() {
         let found = with_file(&with_items(items), read_image).unwrap().image;
         assert_eq!(found.pixels(), windowed);
     }
+    // The same with the Modality LUT: the rescale counts.
+    let rescaled = DicomFile { rescale: Some([2.0, -5.0]), ..RAMP };
+    let expected = values(&bytes(rescaled.data_set(), EXPLICIT)).unwrap();
+    for items in [vec![InMemDicomObject::new_empty()], vec![empty()]] {
+        let mut object = rescaled.data_set();
+        object.put(DataElement::new(tags::MODALITY_LUT_SEQUENCE, VR::SQ, DataSetSequence::from(items)));
+        assert_eq!(values(&bytes(object, EXPLICIT)).unwrap(), expected);
+    }
+    let mut object = DicomFile { stored: &[3, 4, 5, 6, 7, 8], ..RAMP }.data_set();
+    let items = vec![empty(), table(&[3, 4, 16], &[100, 200, 300])];
+    object.put(DataElement::new(tags::MODALITY_LUT_SEQUENCE, VR::SQ, DataSetSequence::from(items)));
+    assert_eq!(values(&bytes(object, EXPLICIT)).unwrap(), [100.0, 100.0, 200.0, 300.0, 300.0, 300.0]);
     // The first item with values is applied; one that is damaged is refused.
     let mut object = file.data_set();
     let items = vec![empty(), table(&[2, 1000, 8], &[0, 255])];

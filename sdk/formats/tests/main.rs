@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "volume")]
+mod crops;
 #[cfg(all(feature = "image", feature = "slide", feature = "volume"))]
 mod deidentify;
 #[cfg(feature = "dicom")]
@@ -16,6 +18,8 @@ mod dicom_scans;
 mod dicom_series;
 #[cfg(feature = "slide")]
 mod dicom_slide;
+#[cfg(feature = "volume")]
+mod file_axes;
 #[cfg(feature = "image")]
 mod image_file;
 #[cfg(feature = "image")]

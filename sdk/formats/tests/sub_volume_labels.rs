@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use medcoss_formats::crop::Crop;
+use medcoss_formats::foreground::Foreground;
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
 use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
 use medcoss_formats::volume_source::ScanRules;
@@ -12,6 +14,9 @@ use medcoss_sdk::{Error, find_files};
 
 const SETTINGS: SubVolumeSettings = SubVolumeSettings {
     size: [16, 32, 48],
+    crop: Crop::Centre,
+    stride_in_plane: None,
+    foreground: Foreground::Above(0.0),
     stride: None,
     spacing_mm: None,
     drop_ends_ratio: 0.0,

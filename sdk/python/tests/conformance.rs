@@ -47,6 +47,7 @@ fn the_module_that_is_written_for_an_author_keeps_the_contract() {
         "skip",
         "extras-optional",
         "label-maps",
+        "grids",
     ];
     assert_conforms(Plugin::load(&packed.library, "tone"), "tone", &skipped);
 }
@@ -54,7 +55,7 @@ fn the_module_that_is_written_for_an_author_keeps_the_contract() {
 #[test]
 fn a_module_with_all_that_a_grid_can_have_keeps_the_contract() {
     let plugin = Plugin::of_source("everything", include_str!("modules/everything.py"));
-    let skipped = ["lengths", "token-ids", "targets"];
+    let skipped = ["lengths", "token-ids", "targets", "grids"];
     assert_conforms(plugin, "everything", &skipped);
 }
 
@@ -74,6 +75,7 @@ fn a_module_of_texts_keeps_the_contract() {
         "extras-optional",
         "keep",
         "label-maps",
+        "grids",
         "render-mask",
     ];
     assert_conforms(plugin, "letters", &skipped);
@@ -97,6 +99,7 @@ fn the_module_of_the_guide_keeps_the_contract() {
         "skip",
         "extras-optional",
         "label-maps",
+        "grids",
         "render",
         "render-mask",
     ];

@@ -25,6 +25,7 @@ fn gene_expression_keeps_the_contract() {
         "affines",
         "skip",
         "label-maps",
+        "grids",
     ];
     // Its library is written beside the module.
     let source = fs::read_to_string(folder().join("expression.py")).unwrap();

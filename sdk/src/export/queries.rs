@@ -2,8 +2,8 @@
 
 use medcoss_abi::label_maps::encode;
 use medcoss_abi::message::{
-    Geometry, Info, Keep, LabelMapError, LabelMapNote, LabelMaps, LabelMapsHeader, Records, Render, SampleRecord,
-    SaveAssets, Synthesised,
+    FileGrid, Geometry, Grids, Info, Keep, LabelMapError, LabelMapNote, LabelMaps, LabelMapsHeader, Records, Render,
+    SampleRecord, SaveAssets, Synthesised,
 };
 use medcoss_abi::{code, framed, operation};
 use serde::Serialize;
@@ -27,6 +27,7 @@ pub(super) fn operations<M: Modality>() -> Vec<String> {
         M::RENDERS.is_some().then_some(operation::RENDER),
         M::SAVES_SAMPLES.then_some(operation::KEEP),
         (!M::MASK_EXTENSIONS.is_empty()).then_some(operation::LABEL_MAPS),
+        M::KNOWS_GRIDS.then_some(operation::GRIDS),
     ];
     always.into_iter().chain(optional.into_iter().flatten()).map(String::from).collect()
 }
@@ -54,6 +55,7 @@ pub(super) fn answer<M: Modality>(dataset: &M::Dataset, name: &str, body: &[u8])
         operation::LABEL_MAPS if !M::MASK_EXTENSIONS.is_empty() => {
             label_maps(dataset, M::MASK_EXTENSIONS, &parse(body)?)?
         }
+        operation::GRIDS if M::KNOWS_GRIDS => json(&grids(dataset, &parse(body)?)?)?.into_bytes(),
         operation::RENDER if M::RENDERS.is_some() => render(dataset, body)?,
         other => return Err(unknown::<M>(other)),
     })
@@ -90,6 +92,10 @@ fn existing(dataset: &impl Dataset, indices: &[u64]) -> Result<Vec<usize>, Error
         found.ok_or_else(|| Error::bad_request(format!("sample {index} does not exist; there are {n}")))
     };
     indices.iter().map(index).collect()
+}
+
+fn grids(dataset: &impl Dataset, request: &Grids) -> Result<Vec<Option<FileGrid>>, Error> {
+    Ok(existing(dataset, &request.indices)?.into_iter().map(|index| dataset.grid(index)).collect())
 }
 
 /// A sample that has no label map does not take the others with it.

@@ -130,6 +130,7 @@ mod tests {
                 value: json!([16, 32, 32]),
                 reason: "as they are".into(),
             }],
+            leave_out: vec![],
         };
         let data = Recognised { modality: modality.into(), data: vec!["a b".into()], survey, other: None };
         ProposedStage { data, n_samples }

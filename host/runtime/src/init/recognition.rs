@@ -80,9 +80,13 @@ pub fn recognise(plugins: &[Plugin], base: &Path, named: &[Named]) -> Result<Rec
             ids.dedup();
             ids.len()
         };
+        let leave_out = whole.best().map(|(_, survey)| survey.leave_out.clone()).unwrap_or_default();
+        let (others, apart): (Vec<_>, Vec<_>) = apart.into_iter().partition(|(folder, _)| leave_out.contains(folder));
         match kinds(&apart) {
-            0 | 1 => parts.push((path.clone(), whole)),
-            _ => parts.extend(apart),
+            0 => parts.push((path.clone(), whole)),
+            1 if others.is_empty() => parts.push((path.clone(), whole)),
+            // Masks beside scans, say, are named as data of no known modality.
+            _ => parts.extend(apart.into_iter().chain(others)),
         }
     }
     let mut found = Recognition::default();

@@ -6,6 +6,7 @@ mod description;
 pub(crate) mod determinism;
 mod extras;
 pub(crate) mod fill;
+mod grids;
 mod invalid_requests;
 mod label_maps;
 mod operations;
@@ -114,6 +115,11 @@ pub(crate) const RULES: &[Rule] = &[
         "label-maps",
         "are masks answered in the geometry of their samples, and missing ones refused?",
         label_maps::label_maps,
+    ),
+    rule(
+        "grids",
+        "is the grid of each sample's file answered alike at every call, and does the sample lie on it?",
+        grids::grids,
     ),
     rule("render", "are tokens rendered to an image or text?", operations::render),
     rule("render-mask", "is what is rendered independent of the values behind the mask?", operations::render_mask),

@@ -6,6 +6,7 @@
 
 mod account;
 mod fault;
+mod grids;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ fn geometry(kind: Kind) -> Value {
 extern "C" fn describe() -> RResult<RString, PluginError> {
     let mut description = json!({
         "id": "bare", "version": "2.0.0", "summary": "bytes", "family": "series", "reads": ["BARE (.bare)"],
-        "operations": ["synthesise", "survey", "info", "records", "account", "save-assets", "keep", "label-maps", "render"],
+        "operations": ["synthesise", "survey", "info", "records", "account", "save-assets", "keep", "label-maps", "grids", "render"],
         "geometry": geometry(Kind::Numbers), "renders": "text",
         "options": { "type": "object", "additionalProperties": false, "properties": {
             "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." },
@@ -286,6 +287,7 @@ fn queried(dataset: &Dataset, name: &str, body: &[u8]) -> Answer<Vec<u8>> {
             json!([name])
         }
         operation::KEEP => kept(dataset, &serde_json::from_slice(body).unwrap()),
+        operation::GRIDS => grids::grids(dataset, &serde_json::from_slice(body).unwrap())?,
         operation::LABEL_MAPS => return labelled(dataset, &serde_json::from_slice(body).unwrap()),
         operation::RENDER => return rendered(dataset, body),
         other => return unknown(other),

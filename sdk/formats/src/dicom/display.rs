@@ -3,14 +3,13 @@
 //! The first of these that a file states is used: its VOI LUT, its first window, or else the minimum and maximum of the
 //! image without padding. A LUT without values counts as not stated.
 
-use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use medcoss_sdk::Error;
 
-use super::attributes::{exactly, items, number, text};
+use super::attributes::{exactly, number, text};
 use super::functional_groups::functional_group;
-use super::modality_lut::Table;
+use super::modality_lut::{Table, stated_table};
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
 
@@ -114,17 +113,6 @@ pub(crate) fn padding(object: &Object) -> Option<[f64; 2]> {
     let one = number(&object.header, tags::PIXEL_PADDING_VALUE)?;
     let other = number(&object.header, tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(one);
     Some([one.min(other), one.max(other)])
-}
-
-/// The first item of a sequence whose table has values; `None` where none has.
-fn stated_table(object: &Object, sequence: Tag) -> Option<&InMemDicomObject> {
-    let is_empty = |item: &InMemDicomObject, tag: Tag| {
-        let value = item.get(tag).map(|element| element.value());
-        value.is_none_or(|value| value.primitive().is_some_and(|value| value.multiplicity() == 0))
-    };
-    let has_values =
-        |item: &&InMemDicomObject| !is_empty(item, tags::LUT_DESCRIPTOR) || !is_empty(item, tags::LUT_DATA);
-    items(&object.header, sequence).iter().find(has_values)
 }
 
 /// What becomes of grey after the VOI LUT or window.

@@ -60,13 +60,14 @@ use std::path::Path;
 
 use dicom_dictionary_std::tags;
 use medcoss_sdk::image::Image;
-use medcoss_sdk::{Error, Inclusion};
+use medcoss_sdk::{Error, FileGrid, Inclusion};
 
-use attributes::count;
+use attributes::{count, exactly};
 use colour::Palette;
 use decode::{number, stored_samples};
 use display::{Display, Presentation};
 use frames::Frames;
+use functional_groups::functional_group;
 use modality_lut::ModalityLut;
 use object::Object;
 use pixels::{Photometric, Pixels};
@@ -156,6 +157,21 @@ fn modality_values(object: &mut Object, pixels: &Pixels, frame: usize) -> Result
         return Ok(samples.into_iter().map(|sample| number(sample, pixels) as f32).collect());
     }
     Ok(ModalityLut::of(object, frame)?.values(samples, pixels))
+}
+
+/// The grid of a file's first frame: rows, columns and their distances, from its header. One frame alone does not become a volume, so
+/// where it lies in the body is not said.
+///
+/// # Errors
+/// Those of [`read_image`], as far as the header is concerned.
+pub fn image_grid(path: &Path) -> Result<FileGrid, Error> {
+    let object = Object::open_image(path)?;
+    let pixels = Pixels::of(&object)?;
+    let measures = functional_group(&object.header, 0, tags::PIXEL_MEASURES_SEQUENCE);
+    let spacing = exactly::<2>(measures, tags::PIXEL_SPACING)
+        .or_else(|| exactly::<2>(&object.header, tags::IMAGER_PIXEL_SPACING))
+        .filter(|spacing| spacing.iter().all(|mm| mm.is_finite() && *mm > 0.0));
+    Ok(FileGrid { spacing_mm: spacing.map(Vec::from), ..FileGrid::of_shape([pixels.rows, pixels.columns]) })
 }
 
 /// The first frame of a file, as it is displayed.

@@ -1,6 +1,8 @@
 //! Modality LUT: from stored values to values of the modality, such as Hounsfield units or optical densities.
 
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
 use medcoss_sdk::Error;
 
 use super::attributes::{exactly, items, number, text, words};
@@ -34,7 +36,7 @@ impl ModalityLut {
     /// A table that is damaged.
     pub(crate) fn of(object: &Object, frame: usize) -> Result<Self, Error> {
         let header = &object.header;
-        if let Some(item) = items(header, tags::MODALITY_LUT_SEQUENCE).first() {
+        if let Some(item) = stated_table(object, tags::MODALITY_LUT_SEQUENCE) {
             return Table::of(object, item).map(Self::Table);
         }
         let stated = functional_group(header, frame, tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE);
@@ -68,7 +70,7 @@ impl ModalityLut {
 /// the unit that its maker meant.
 pub(crate) fn rescale_problem(object: &Object, frame: usize) -> Option<&'static str> {
     let header = &object.header;
-    if !items(header, tags::MODALITY_LUT_SEQUENCE).is_empty() {
+    if stated_table(object, tags::MODALITY_LUT_SEQUENCE).is_some() {
         return None;
     }
     let stated = functional_group(header, frame, tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE);
@@ -93,12 +95,23 @@ pub(crate) fn rescale_problem(object: &Object, frame: usize) -> Option<&'static 
 /// Rescale Types (PS3.3, C.11.1.1.2) of quantities other than the attenuation in Hounsfield units.
 const OTHER_UNITS: &[&str] = &["OD", "MGML", "Z_EFF", "ED", "EDW", "PCT", "%", "1/CM", "MM2", "PPM"];
 
+/// The first item of a sequence whose table has values; `None` where none has.
+pub(crate) fn stated_table(object: &Object, sequence: Tag) -> Option<&InMemDicomObject> {
+    let is_empty = |item: &InMemDicomObject, tag: Tag| {
+        let value = item.get(tag).map(|element| element.value());
+        value.is_none_or(|value| value.primitive().is_some_and(|value| value.multiplicity() == 0))
+    };
+    let has_values =
+        |item: &&InMemDicomObject| !is_empty(item, tags::LUT_DESCRIPTOR) || !is_empty(item, tags::LUT_DATA);
+    items(&object.header, sequence).iter().find(has_values)
+}
+
 impl Table {
     /// Reads the lookup table in an item of a sequence.
     ///
     /// # Errors
     /// A table without entries or descriptor.
-    pub(crate) fn of(object: &Object, item: &dicom_object::InMemDicomObject) -> Result<Self, Error> {
+    pub(crate) fn of(object: &Object, item: &InMemDicomObject) -> Result<Self, Error> {
         let damaged = || Error::corrupt(format!("{} has a damaged lookup table", object.path.display()));
         let [n, first, n_bits] = exactly::<3>(item, tags::LUT_DESCRIPTOR).ok_or_else(damaged)?;
         let n = if n == 0.0 { 65536 } else { n as i64 as u16 as usize };

@@ -11,6 +11,7 @@ use medcoss_sdk::{Error, Fingerprint, FoundFile};
 
 use super::series_files::Opened;
 use super::stack::Stack;
+use crate::file_axes::FileAxes;
 use crate::orientation::{Orientation, place, replace_not_finite};
 
 /// Largest volume in voxels: 4 GiB as `f32`.
@@ -34,8 +35,10 @@ pub struct SeriesInfo {
     pub size: [usize; 3],
     /// Distance between neighbouring voxels in the same order, in millimetres.
     pub spacing_mm: [f32; 3],
-    /// Notes for the user, each the end of a sentence that begins with the series' name.
+    /// Notes for the user, each the end of a sentence that begins with "scans".
     pub notes: Vec<&'static str>,
+    /// The axes of the series as an array `[slice, row, column]`.
+    pub file_axes: FileAxes,
 }
 
 impl Series {
@@ -86,7 +89,7 @@ impl Series {
     pub fn info(&self) -> Result<SeriesInfo, Error> {
         let stack = self.stack.as_ref().map_err(Clone::clone)?;
         let size = stack.orientation.size(stack.file_size);
-        Ok(SeriesInfo { size, spacing_mm: stack.spacing_mm, notes: stack.notes.clone() })
+        Ok(SeriesInfo { size, spacing_mm: stack.spacing_mm, notes: stack.notes.clone(), file_axes: stack.file_axes() })
     }
 
     /// Reads the volume, in the units of the modality: Hounsfield units for CT. Also returns how many voxels were

@@ -3,6 +3,7 @@
 //! This module knows no files: each plane comes with the number of its file.
 
 use super::image_plane::{Plane, dot};
+use crate::file_axes::{FileAxes, ToRas, to_ras};
 use crate::orientation::Orientation;
 
 /// Planes nearer than this, in millimetres, have the same position.
@@ -13,13 +14,13 @@ const EVEN: f64 = 0.05;
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 
 pub(crate) const NO_ORIENTATION: &str =
-    "does not state its orientation; its slices are assumed to be axial, seen from below";
-const NO_POSITION: &str = "does not state where its slices lie; they are taken in the order of their numbers";
-const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
-pub(crate) const SEVERAL: &str = "has several slices at the same place; the first of each, by number, is used";
-const GAPS: &str = "lacks slices; the others are treated as contiguous";
-const UNEVEN: &str = "has slices at uneven distances; the usual distance is assumed for all";
-const SHIFTED: &str = "has slices that are shifted against each other, as by a tilted gantry; this is not corrected";
+    "do not state their orientation; their slices are assumed to be axial, seen from below";
+const NO_POSITION: &str = "do not state where their slices lie; these are taken in the order of their numbers";
+const NO_SPACING: &str = "do not state a plausible voxel spacing; 1 mm is assumed";
+pub(crate) const SEVERAL: &str = "have several slices at the same place; the first of each, by number, is used";
+const GAPS: &str = "lack slices; the others are treated as contiguous";
+const UNEVEN: &str = "have slices at uneven distances; the usual distance is assumed for all";
+const SHIFTED: &str = "have slices that are shifted against each other, as by a tilted gantry; this is not corrected";
 
 /// A plane and the number of its file.
 pub(crate) type Numbered = (usize, Plane);
@@ -43,9 +44,12 @@ pub(crate) struct Stack {
     /// Columns, rows, planes.
     pub(crate) file_size: [usize; 3],
     pub(crate) orientation: Orientation,
+    /// Where the planes lie, where it is stated: by column, row and plane.
+    to_ras_mm: Option<ToRas>,
+    states_spacing: bool,
     /// `[depth, rows, columns]` of the volume.
     pub(crate) spacing_mm: [f32; 3],
-    /// Notes for the user, each the end of a sentence that begins with the volume's name.
+    /// Notes for the user, each the end of a sentence that begins with "scans".
     pub(crate) notes: Vec<&'static str>,
 }
 
@@ -78,16 +82,26 @@ impl Stack {
         let [along_columns, along_rows] = first.directions_or_axial();
         let [rows, columns] = first.size;
         let spacing = first.spacing_mm.zip(step).map(|([down, across], step)| [across, down, step]);
-        let spacing =
-            spacing.filter(|spacing| spacing.iter().all(|mm| PLAUSIBLE_MM.contains(mm))).unwrap_or_else(|| {
-                notes.push(NO_SPACING);
-                [1.0; 3]
-            });
+        let stated = spacing.filter(|spacing| spacing.iter().all(|mm| PLAUSIBLE_MM.contains(mm)));
+        let spacing = stated.unwrap_or_else(|| {
+            notes.push(NO_SPACING);
+            [1.0; 3]
+        });
         // Steps are to the right and anterior, as [`Orientation`] expects.
         let towards = |[x, y, z]: [f64; 3], mm: f64| [-x * mm, -y * mm, z * mm];
         let steps = [towards(along_columns, spacing[0]), towards(along_rows, spacing[1]), towards(normal, spacing[2])];
         let orientation = Orientation::nearest(steps)?;
+        let ends = first_and_last(&planes).filter(|_| stated.is_some() && first.directions.is_some());
+        let to_ras_mm = ends.map(|[start, end]| {
+            // From the first plane to the last in equal steps, which may lean against the normal (a tilted gantry).
+            let n_steps = planes.len().saturating_sub(1) as f64;
+            let between = [0, 1, 2].map(|part| (end[part] - start[part]) / n_steps);
+            let across = if planes.len() > 1 { towards(between, 1.0) } else { steps[2] };
+            to_ras([steps[0], steps[1], across], towards(start, 1.0))
+        });
         Some(Self {
+            to_ras_mm,
+            states_spacing: stated.is_some(),
             planes: planes
                 .iter()
                 .map(|(file, plane)| PlaneSource { file: *file, frame: plane.frame, tile: plane.tile })
@@ -98,6 +112,26 @@ impl Stack {
             notes,
         })
     }
+
+    /// The axes of the array `[slice, row, column]`.
+    pub(crate) fn file_axes(&self) -> FileAxes {
+        let Orientation { axis, flipped, .. } = self.orientation;
+        let mut of_file_axis = [1.0; 3];
+        axis.into_iter().zip(self.spacing_mm).for_each(|(axis, mm)| of_file_axis[axis] = f64::from(mm));
+        let axes = FileAxes {
+            size: self.file_size,
+            axis,
+            flipped,
+            to_ras_mm: self.to_ras_mm,
+            spacing_mm: self.states_spacing.then_some(of_file_axis),
+        };
+        axes.reordered([2, 1, 0])
+    }
+}
+
+/// Positions of the first and the last plane.
+fn first_and_last(planes: &[Numbered]) -> Option<[[f64; 3]; 2]> {
+    Some([planes.first()?.1.position?, planes.last()?.1.position?])
 }
 
 /// The usual distance between neighbours, and notes on irregular distances.

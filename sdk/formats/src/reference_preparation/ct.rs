@@ -7,12 +7,13 @@
 use std::ops::Range;
 
 use medcoss_sdk::Error;
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::intensity;
 use medcoss_sdk::volume::Volume;
 
 use super::is_affordable;
 use super::spline::resample_axis;
-use super::squeeze::{Stored, squeeze};
+use super::squeeze::{self, Stored, squeeze};
 
 /// Slices in a tile.
 pub(crate) const TILE: usize = 24;
@@ -107,4 +108,13 @@ pub(crate) fn sample(scan: &Volume, tile: Range<usize>, size: [usize; 3]) -> Vec
     let [_, n_i, n_j] = scan.size();
     let [rows, columns] = without_border([n_i, n_j]);
     squeeze(scan.voxels(), scan.size(), &[tile, rows, columns], size, Stored::Whole)
+}
+
+/// From the voxels of a tile's sample to those of the array in stored order, which has `stored` voxels and `scan` at 1 mm.
+pub(crate) fn place(stored: [usize; 3], scan: [usize; 3], tile: Range<usize>, size: [usize; 3]) -> Affine<3> {
+    let [_, n_i, n_j] = scan;
+    let [rows, columns] = without_border([n_i, n_j]);
+    // The spline keeps borders on borders.
+    let resampled = Affine::of_axes([0, 1, 2].map(|axis| stored[axis] as f64 / scan[axis] as f64), [0.0; 3]);
+    squeeze::place(&[tile, rows, columns], size).then(&resampled)
 }

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::volume::Volume;
-use medcoss_sdk::{Account, Error, Fingerprint, FoundFile, log};
+use medcoss_sdk::{Account, Error, FileGrid, Fingerprint, FoundFile, log};
 
 use super::squeeze::Stored;
 use super::{ReferenceSettings, ReferenceSteps, ct, is_affordable, mri};
 use crate::sub_volume_labels::labels_of;
-use crate::sub_volumes::tell_notes;
+use crate::sub_volumes::notice_notes;
 use crate::volume_cache::VolumeCache;
 use crate::volume_source::{FoundVolumes, VolumeInfo, VolumeSource, find_volumes};
 
@@ -88,7 +89,8 @@ impl ReferenceVolumes {
             }
             log::warn(&format!("{n_bad} of {} volumes give no sample; the first: {first}", scans.len()));
         }
-        tell_notes(scans.iter().filter_map(|scan| Some((scan.source.id(), scan.info.as_ref().ok()?))));
+        let infos: Vec<&VolumeInfo> = scans.iter().filter_map(|scan| scan.info.as_ref().ok()).collect();
+        notice_notes(&infos, &mut account);
         // `cache_mb` is capped.
         if n_voxels > (settings.cache_mb as u64) << 18 && settings.steps != ReferenceSteps::Prepared {
             log::warn(&format!(
@@ -159,6 +161,31 @@ impl ReferenceVolumes {
                 Ok(mri::sample(&volume, tiles, limits, tile))
             }
         }
+    }
+
+    /// From the voxels of a sample to those of its file.
+    ///
+    /// # Errors
+    /// A scan that gives no sample.
+    pub fn place(&self, index: usize) -> Result<Affine<3>, Error> {
+        let (number, tile) = self.samples[index];
+        let Scan { info, tiles, .. } = &self.scans[number];
+        let info = info.as_ref().map_err(Error::clone)?;
+        let (size, tile) = (self.settings.size, tiles[tile].clone());
+        let in_array = match self.settings.steps {
+            ReferenceSteps::Ct { .. } => {
+                ct::place(info.size, ct::millimetre_size(info.size, info.spacing_mm)?, tile, size)
+            }
+            ReferenceSteps::Mri { .. } => mri::place(info.size, tile, size),
+            ReferenceSteps::Prepared => Affine::identity(),
+        };
+        Ok(in_array.then(&info.file_axes.affine()))
+    }
+
+    /// The grid of a sample's file; `None` where it gives no sample.
+    pub fn grid(&self, index: usize) -> Option<FileGrid> {
+        let info = self.scans[self.samples[index].0].info.as_ref().ok()?;
+        Some(info.file_axes.grid())
     }
 
     /// Labels of a sample from the mask of its file, which has the same array. For prepared files only.

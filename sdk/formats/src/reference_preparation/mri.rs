@@ -7,11 +7,12 @@
 
 use std::ops::Range;
 
+use medcoss_sdk::affine::Affine;
 use medcoss_sdk::intensity;
 use medcoss_sdk::volume::Volume;
 
 use super::ct::inner;
-use super::squeeze::{Stored, squeeze};
+use super::squeeze::{self, Stored, squeeze};
 
 /// Ranges of slices of the tiles of a scan; `None` where fewer slices than a tile's remain without the ends.
 pub(crate) fn tiles(n_slices: usize, depth: usize) -> Option<Vec<Range<usize>>> {
@@ -29,6 +30,11 @@ pub(crate) fn tiles(n_slices: usize, depth: usize) -> Option<Vec<Range<usize>>> 
 pub(crate) fn with_squeezed_planes(volume: &Volume, [rows, columns]: [usize; 2], stored: Stored) -> Vec<f32> {
     let [depth, n_i, n_j] = volume.size();
     squeeze(volume.voxels(), volume.size(), &[0..depth, 0..n_i, 0..n_j], [depth, rows, columns], stored)
+}
+
+/// From the voxels of a tile's sample to those of the array in stored order.
+pub(crate) fn place([_, n_i, n_j]: [usize; 3], tile: Range<usize>, size: [usize; 3]) -> Affine<3> {
+    squeeze::place(&[tile, 0..n_i, 0..n_j], size)
 }
 
 /// The limits to which each tile is clipped, in order of the tiles. In scans of whole numbers, limits are rounded

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use medcoss_sdk::affine::Affine;
+
 /// Rounding of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
@@ -54,6 +56,14 @@ pub(crate) fn squeeze(
         }
     }
     squeezed
+}
+
+/// From the voxels of a squeezed part to those of the volume that it is part of.
+pub(crate) fn place(part: &[Range<usize>; 3], to: [usize; 3]) -> Affine<3> {
+    let axes = [0, 1, 2];
+    let scale = axes.map(|axis| part[axis].len() as f64 / to[axis] as f64);
+    // The centres of the first voxels coincide, half a voxel behind the borders.
+    Affine::of_axes(scale, axes.map(|axis| part[axis].start as f64 + 0.5 - scale[axis] / 2.0))
 }
 
 /// Linear interpolation. Exactly the first value where both are equal: rounding must not push whole numbers below it.
