@@ -4,8 +4,8 @@
 
 mod checkpoints;
 mod downstream_inference;
-mod downstream_scores;
 mod downstream_models;
+mod downstream_scores;
 mod finetuning;
 mod golden;
 mod golden_metrics;

@@ -9,8 +9,8 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
     bench, compare, data_check, demo, embed, eval, export, finetune, import, init, plan, plugin_check, plugin_inspect,
-    plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, predict, pretrain, report, resume, score, show,
-    stage_add, stage_remove, synth,
+    plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, predict, pretrain, report,
+    resume, score, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::{messages, open_progress, terminal};
@@ -74,7 +74,18 @@ impl Command {
         use Command::{Bench, Compare, Demo, Embed, Eval, Finetune, Plan, Predict, Pretrain, Resume, Score, Stage};
         matches!(
             self,
-            Demo(_) | Plan(_) | Pretrain(_) | Resume(_) | Stage(_) | Embed(_) | Eval(_) | Finetune(_) | Predict(_) | Score(_) | Compare(_) | Bench(_)
+            Demo(_)
+                | Plan(_)
+                | Pretrain(_)
+                | Resume(_)
+                | Stage(_)
+                | Embed(_)
+                | Eval(_)
+                | Finetune(_)
+                | Predict(_)
+                | Score(_)
+                | Compare(_)
+                | Bench(_)
         )
     }
 }

@@ -146,6 +146,8 @@ fn of_evaluation(error: &EvaluationError) -> Option<String> {
         | EvaluationError::NoLabelMaps { .. }
         | EvaluationError::MissingClass { .. }
         | EvaluationError::Undefined { .. }
+        | EvaluationError::Array { .. }
+        | EvaluationError::Uncovered { .. }
         | EvaluationError::Masks { .. }
         | EvaluationError::Features { .. }
         | EvaluationError::Scores { .. } => None,

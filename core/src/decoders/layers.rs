@@ -59,9 +59,7 @@ impl TransposedConvolution {
         let weight = self.weight.val().permute([0, 2, 3, 4, 1]).reshape([d_in, by_z * by_y * by_x * d_out]);
         let blocks = fused::float32(fused::affine(fused::operand(x, precision), weight, None, precision));
         let blocks: Tensor<8> = blocks.reshape([n, depth, height, width, by_z, by_y, by_x, d_out]);
-        blocks
-            .permute([0, 1, 4, 2, 5, 3, 6, 7])
-            .reshape([n, depth * by_z, height * by_y, width * by_x, d_out])
+        blocks.permute([0, 1, 4, 2, 5, 3, 6, 7]).reshape([n, depth * by_z, height * by_y, width * by_x, d_out])
     }
 }
 

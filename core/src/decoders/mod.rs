@@ -18,8 +18,8 @@ pub use token_grid::TokenGrid;
 pub use unetr::Unetr;
 
 use crate::model::Initialiser;
-use crate::ranges::check_count;
 use crate::precision::Precision;
+use crate::ranges::check_count;
 use crate::{Result, SettingError};
 
 /// Maximum feature size of a decoder: as wide as no layer of a model is.
@@ -102,7 +102,9 @@ impl DecoderConfig {
             DecoderName::MultiScale => {
                 SegmentationDecoder::MultiScale(MultiScaleDecoder::new(grid, width, self.feature_size, n_classes, init))
             }
-            DecoderName::Unetr => SegmentationDecoder::Unetr(Unetr::new(grid, width, self.feature_size, n_classes, init)),
+            DecoderName::Unetr => {
+                SegmentationDecoder::Unetr(Unetr::new(grid, width, self.feature_size, n_classes, init))
+            }
         })
     }
 }
@@ -121,7 +123,13 @@ pub enum SegmentationDecoder {
 impl SegmentationDecoder {
     /// Scores `[B, depth, height, width, classes]` of a batch from the image `[B, depth, height, width, channels]` and the features `[B, N, D]` after
     /// each of [`DecoderConfig::blocks`], without class tokens.
-    pub fn forward(&self, image: Tensor<5>, features: &[Tensor<3>], grid: &TokenGrid, precision: Precision) -> Tensor<5> {
+    pub fn forward(
+        &self,
+        image: Tensor<5>,
+        features: &[Tensor<3>],
+        grid: &TokenGrid,
+        precision: Precision,
+    ) -> Tensor<5> {
         match self {
             Self::Linear(decoder) => decoder.forward(features, grid, precision),
             Self::MultiScale(decoder) => decoder.forward(image, features, grid, precision),

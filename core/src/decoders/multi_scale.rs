@@ -60,9 +60,8 @@ impl MultiScaleDecoder {
         precision: Precision,
     ) -> Tensor<5> {
         let of_blocks = self.norms.iter().zip(&self.narrow).zip(features);
-        let narrow = of_blocks.map(|((norm, narrow), features)| {
-            fused::float32_linear(narrow, norm.forward(features.clone()), precision)
-        });
+        let narrow = of_blocks
+            .map(|((norm, narrow), features)| fused::float32_linear(narrow, norm.forward(features.clone()), precision));
         let added = narrow.reduce(|sum, next| sum + next).expect("a decoder reads at least one block");
         let [n, n_tokens, wide] = added.dims();
         let at_tokens = self.at_tokens.forward(grid.array(fused::gelu(added)), precision);

@@ -95,7 +95,9 @@ impl Unetr {
         Some(match parts.as_slice() {
             ["out", kind] => format!("out.conv.conv.{kind}"),
             ["image", conv, "weight"] => format!("encoder1.layer.{conv}.conv.weight"),
-            ["skips", block, "first", "weight"] => format!("encoder{}.transp_conv_init.conv.weight", number(block)? + 2),
+            ["skips", block, "first", "weight"] => {
+                format!("encoder{}.transp_conv_init.conv.weight", number(block)? + 2)
+            }
             ["skips", block, "blocks", at, "up", "weight"] => {
                 format!("encoder{}.blocks.{at}.0.conv.weight", number(block)? + 2)
             }

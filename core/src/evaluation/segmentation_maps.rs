@@ -209,13 +209,7 @@ impl ClassMaps {
         }
     }
 
-    fn push(
-        &mut self,
-        index: u64,
-        map: LabelMap,
-        classes: &SegmentationClasses,
-        ignored: Option<u16>,
-    ) -> Result<()> {
+    fn push(&mut self, index: u64, map: LabelMap, classes: &SegmentationClasses, ignored: Option<u16>) -> Result<()> {
         if self.rows.is_empty() {
             let fits = map.shape.len() == self.grid.len()
                 && map.shape.iter().zip(&self.grid).all(|(side, n)| *side > 0 && side.is_multiple_of(*n));
@@ -412,7 +406,8 @@ pub(super) mod tests {
         let found = |indices: &[u64]| SegmentationClasses::found_in(&masks, indices).unwrap_err().to_string();
         assert!(found(&[1]).contains("instance masks"));
         assert!(found(&[2, 0]).contains("hold nothing but background"));
-        let read = |indices: &[u64]| ClassMaps::read(&masks, indices, &SegmentationClasses::FOREGROUND, None).map(|_| ());
+        let read =
+            |indices: &[u64]| ClassMaps::read(&masks, indices, &SegmentationClasses::FOREGROUND, None).map(|_| ());
         assert!(
             read(&[0])
                 .unwrap_err()

@@ -53,12 +53,7 @@ impl SampleSegmentation {
     ///
     /// # Errors
     /// None for a valid shape.
-    pub fn of_masks(
-        index: u64,
-        shape: &[usize],
-        spacing_mm: Option<&[f64]>,
-        masks: &[[Vec<bool>; 2]],
-    ) -> Result<Self> {
+    pub fn of_masks(index: u64, shape: &[usize], spacing_mm: Option<&[f64]>, masks: &[[Vec<bool>; 2]]) -> Result<Self> {
         let n = masks.len();
         let mut scores = Self {
             index,

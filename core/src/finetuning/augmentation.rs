@@ -128,7 +128,8 @@ mod tests {
             assert_eq!(values, flipped);
             seen.insert(flipped);
         }
-        let expected: [[u16; 8]; 4] = [[0, 1, 2, 3, 4, 5, 6, 7], [3, 2, 1, 0, 7, 6, 5, 4], [4, 5, 6, 7, 0, 1, 2, 3], [7, 6, 5, 4, 3, 2, 1, 0]];
+        let expected: [[u16; 8]; 4] =
+            [[0, 1, 2, 3, 4, 5, 6, 7], [3, 2, 1, 0, 7, 6, 5, 4], [4, 5, 6, 7, 0, 1, 2, 3], [7, 6, 5, 4, 3, 2, 1, 0]];
         assert_eq!(seen, expected.map(Vec::from).into());
     }
 

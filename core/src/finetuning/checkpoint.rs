@@ -9,8 +9,8 @@ use super::task_model::TaskModel;
 use super::trainer::EpochReport;
 use crate::confined_path::ConfinedPath;
 use crate::run::{
-    CHECKSUM_PLACEHOLDER, FORMAT, check_file, read_document, remove_folder, sha256_of, write_atomically, write_document,
-    write_folder,
+    CHECKSUM_PLACEHOLDER, FORMAT, check_file, read_document, remove_folder, sha256_of, write_atomically,
+    write_document, write_folder,
 };
 use crate::{Error, Result};
 
@@ -137,5 +137,6 @@ impl Checkpoints<'_> {
 }
 
 fn is_checkpoint(name: &str) -> bool {
-    name.strip_prefix(PREFIX).is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    name.strip_prefix(PREFIX)
+        .is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -61,7 +61,14 @@ impl Predictor<'_> {
             let rows: Vec<u64> = loaded.valid.iter().map(|at| batches[item][*at]).collect();
             let invalid = loaded.invalid.into_iter().map(|(index, report)| (index, report.message)).collect();
             let Some(batch) = loaded.batch else {
-                return sink(Outputs { rows, n_voxels: 1, n_values: 0, values: Vec::new(), affines: Vec::new(), invalid });
+                return sink(Outputs {
+                    rows,
+                    n_voxels: 1,
+                    n_values: 0,
+                    values: Vec::new(),
+                    affines: Vec::new(),
+                    invalid,
+                });
             };
             let affines = match &batch {
                 HostBatch::Patches(patches) if !patches.affines.is_empty() => {
@@ -142,7 +149,9 @@ pub(super) fn metric_terms(probabilities: &[f32], samples: &[SampleTargets], tar
     let (mut sum, mut n) = (0.0, 0.0);
     for (own, sample) in probabilities.chunks_exact(n_values).zip(samples) {
         let (term, n_terms) = match (target, sample) {
-            (TargetKind::Classes { .. }, SampleTargets::Class(class)) => (f64::from(u8::from(largest(own) == *class)), 1.0),
+            (TargetKind::Classes { .. }, SampleTargets::Class(class)) => {
+                (f64::from(u8::from(largest(own) == *class)), 1.0)
+            }
             (TargetKind::Ordinal { .. }, SampleTargets::Class(class)) => {
                 (1.0 - largest(own).abs_diff(*class) as f64, 1.0)
             }
@@ -154,7 +163,10 @@ pub(super) fn metric_terms(probabilities: &[f32], samples: &[SampleTargets], tar
                 let right: Vec<f64> = known.map(|right| f64::from(u8::from(right))).collect();
                 (right.iter().sum(), right.len() as f64)
             }
-            (TargetKind::Segmentation { classes, overlapping }, SampleTargets::Voxels { classes: truth, annotated }) => {
+            (
+                TargetKind::Segmentation { classes, overlapping },
+                SampleTargets::Voxels { classes: truth, annotated },
+            ) => {
                 let dice = hard_dice(own, truth, classes.len(), *overlapping);
                 let known = dice.into_iter().enumerate().filter(|(class, _)| annotated.get(*class) != Some(&false));
                 let known: Vec<f64> = known.map(|(_, dice)| dice).collect();
@@ -209,7 +221,10 @@ mod tests {
         // Logits of one half and three quarters: the second disagrees, and is cut to the first.
         let scores = Tensor::from_data(TensorData::new(vec![0.0f32, 3f32.ln()], [1, 1, 2]), &Device::flex());
         let found = read(probabilities(scores, &target)).unwrap();
-        assert!(found.iter().zip([0.5, 0.0, 0.5]).all(|(found, expected)| (found - expected).abs() < 1e-6), "{found:?}");
+        assert!(
+            found.iter().zip([0.5, 0.0, 0.5]).all(|(found, expected)| (found - expected).abs() < 1e-6),
+            "{found:?}"
+        );
     }
 
     #[test]

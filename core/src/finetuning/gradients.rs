@@ -123,6 +123,7 @@ fn part<M: Module>(module: &M, gradients: &mut GradientsParams, ids: &[ParamId])
 /// 0 for what embeds, from 1 on for the blocks of the encoder; none for the head.
 fn layer_of(path: &str) -> Option<usize> {
     let of_backbone = path.strip_prefix("backbone.")?;
-    let block = of_backbone.strip_prefix("encoder.blocks.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+    let block =
+        of_backbone.strip_prefix("encoder.blocks.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
     Some(block.map_or(0, |block| block + 1))
 }

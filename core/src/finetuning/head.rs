@@ -6,11 +6,11 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::fused;
 use crate::model::{DeviceBatch, Initialiser, Norm, mean_over_tokens};
 use crate::precision::Precision;
 use crate::ranges::check_count;
-use crate::Result;
 
 /// Maximum width of the hidden layer: as wide as no layer of a model is.
 const MAX_HIDDEN: usize = 1 << 16;
@@ -128,10 +128,9 @@ impl ClassificationHead {
 fn exists(batch: &DeviceBatch, [n, length]: [usize; 2]) -> Tensor<3> {
     match batch {
         DeviceBatch::Patches(patches) => match &patches.validity {
-            None => Tensor::from_data(
-                TensorData::new(vec![1.0f32; n * length], [n, length, 1]),
-                &patches.visible.device(),
-            ),
+            None => {
+                Tensor::from_data(TensorData::new(vec![1.0f32; n * length], [n, length, 1]), &patches.visible.device())
+            }
             Some(validity) => validity.mean_weights.clone().greater_elem(0.0).float(),
         },
         DeviceBatch::Tokens(tokens) => tokens.mean_weights.clone().greater_elem(0.0).float(),

@@ -5,10 +5,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::targets::{IGNORED_VOXEL, SampleTargets, TargetKind};
+use crate::Result;
 use crate::fused;
 use crate::pretext::mean_all;
 use crate::ranges::check_not_negative;
-use crate::Result;
 
 /// Loss of segmentation: a weighted sum of cross-entropy and Dice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::adapters::AdapterConfig;
 use super::augmentation::Augmentation;
 use super::losses::SegmentationLoss;
-use crate::ranges::{MAX_BATCH, MAX_EPOCHS, check_below_one, check_count, check_not_negative, check_positive};
+use crate::optimisation::PolynomialSchedule;
 use crate::precision::Precision;
+use crate::ranges::{MAX_BATCH, MAX_EPOCHS, check_below_one, check_count, check_not_negative, check_positive};
 use crate::{Result, SettingError};
 
 /// Settings of fine-tuning. The defaults suit small data; those of the paper's tasks are in `host/recipes`.
@@ -49,6 +50,8 @@ pub struct FinetuneConfig {
     pub patience: Option<usize>,
     /// Number format of matrix products.
     pub precision: Precision,
+    /// Least time between two checkpoints in seconds; the last epoch always has one. No result depends on it.
+    pub checkpoint_seconds: f64,
 }
 
 /// Which parameters learn.
@@ -111,6 +114,7 @@ impl Default for FinetuneConfig {
             criterion: Criterion::Metric,
             patience: None,
             precision: Precision::default(),
+            checkpoint_seconds: 60.0,
         }
     }
 }
@@ -133,6 +137,7 @@ impl FinetuneConfig {
             return Err(SettingError::out_of_range("layer_decay", self.layer_decay, "above 0.0 to 1.0").into());
         }
         check_not_negative("weight_decay", self.weight_decay)?;
+        check_not_negative("checkpoint_seconds", self.checkpoint_seconds)?;
         check_not_negative("clip_norm", self.clip_norm)?;
         self.drop_path.map_or(Ok(()), |rate| check_below_one("drop_path", rate))?;
         if let Some(patience) = self.patience {
@@ -146,8 +151,10 @@ impl FinetuneConfig {
     pub fn rate(&self, update: usize, n_updates: usize) -> f64 {
         let epochs = self.epochs as f64;
         if self.schedule == RateSchedule::Polynomial {
-            let schedule = PolynomialSchedule { base: self.learning_rate, epochs: self.epochs, power: PolynomialSchedule::REFERENCE_POWER };
-            return schedule.learning_rate(update / n_updates.max(1));
+            let schedule =
+                PolynomialSchedule::new(self.learning_rate, self.epochs, PolynomialSchedule::REFERENCE_POWER)
+                    .expect("the settings were checked");
+            return schedule.learning_rate((update / n_updates.max(1)) as f64);
         }
         // In the middle of the update: neither the first nor the last is at a rate of 0.
         let epoch = (update as f64 + 0.5) / n_updates.max(1) as f64;

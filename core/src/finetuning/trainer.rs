@@ -1,6 +1,6 @@
 //! The training of a downstream task: epochs over the training split, validation, the choice of an epoch, checkpoints.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -21,9 +21,6 @@ use crate::data::{BatchLoader, BatchRequest, Dataset, HostBatch, LoadedBatch, Lo
 use crate::model::{DeviceBatch, StochasticDepth};
 use crate::optimisation::{OptimiserConfig, adamw, adamw_of_all};
 use crate::{Error, EvaluationError, Result, rng};
-
-/// Least time between two checkpoints; the last epoch always has one.
-const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(60);
 
 /// A task: samples with targets, and their splits by index in the dataset.
 #[derive(Clone, Copy)]
@@ -139,7 +136,7 @@ pub fn finetune(
             best_model = (config.criterion != Criterion::Last).then(|| held.valid().fork(device));
         }
         let is_last = reports.len() == config.epochs || trainer.is_over(&reports, best);
-        if is_last || saved.elapsed() >= BETWEEN_CHECKPOINTS {
+        if is_last || saved.elapsed().as_secs_f64() >= config.checkpoint_seconds {
             checkpoints.save(&held, &optimiser, best_model.as_ref(), &reports, best)?;
             saved = Instant::now();
         }
@@ -205,7 +202,10 @@ impl Trainer<'_> {
             true => BatchRequest::augmented(
                 task.dataset,
                 batches[item].to_vec(),
-                batches[item].iter().map(|index| rng::derived(self.seed, "augmentation", &[epoch as u64, *index])).collect(),
+                batches[item]
+                    .iter()
+                    .map(|index| rng::derived(self.seed, "augmentation", &[epoch as u64, *index]))
+                    .collect(),
             ),
             false => BatchRequest::evaluation(task.dataset, batches[item].to_vec()),
         };
@@ -229,7 +229,9 @@ impl Trainer<'_> {
             let loss = self.loss(model.forward(shape, &own, depth.as_mut()), &targets);
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
-                return Err(EvaluationError::NotFinite { protocol: "fine-tuning", loss: value, epoch: epoch + 1 }.into());
+                return Err(
+                    EvaluationError::NotFinite { protocol: "fine-tuning", loss: value, epoch: epoch + 1 }.into()
+                );
             }
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             let (gradients, norm) = clip(&model, gradients, config.clip_norm);

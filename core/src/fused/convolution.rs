@@ -57,7 +57,8 @@ impl Sizes {
     /// Blocks of voxels: sample, first voxel, number of voxels.
     fn blocks(&self) -> Vec<(usize, usize, usize)> {
         let (n_voxels, block) = (self.n_voxels(), self.block());
-        let of_sample = |sample| (0..n_voxels).step_by(block).map(move |first| (sample, first, block.min(n_voxels - first)));
+        let of_sample =
+            |sample| (0..n_voxels).step_by(block).map(move |first| (sample, first, block.min(n_voxels - first)));
         (0..self.n).flat_map(of_sample).collect()
     }
 

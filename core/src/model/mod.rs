@@ -34,10 +34,10 @@ pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
 pub use head::Head;
 pub(crate) use init::Initialiser;
-pub(crate) use norm::Norm;
 pub use limits::{
     MAX_FAMILIES, MAX_FAMILY_NAME, MAX_LAYERS, MAX_PARAMETERS, MAX_POSITIONS, MAX_TOKEN_VALUES, MAX_VOCABULARY,
 };
+pub(crate) use norm::Norm;
 pub(crate) use parameters::{FlatParameters, map_gradients, visit_parameters_of, with_parameters_of};
 pub use parameters::{Parameter, Replace, fill_missing_gradients};
 pub(crate) use pooling::mean_over_tokens;

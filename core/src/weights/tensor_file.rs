@@ -71,6 +71,7 @@ enum Kind {
     I64,
     I32,
     U8,
+    I8,
     Bool,
     Other(&'static str),
 }
@@ -94,6 +95,7 @@ impl StoredTensor {
             Kind::I64 => "int64",
             Kind::I32 => "int32",
             Kind::U8 => "uint8",
+            Kind::I8 => "int8",
             Kind::Bool => "bool",
             Kind::Other(name) => name,
         }
@@ -312,6 +314,7 @@ impl TensorFile {
             Kind::I64 => numbers(&bytes, i64::from_le_bytes),
             Kind::I32 => numbers(&bytes, |b| i64::from(i32::from_le_bytes(b))),
             Kind::U8 | Kind::Bool => bytes.into_iter().map(i64::from).collect(),
+            Kind::I8 => bytes.into_iter().map(|byte| i64::from(byte as i8)).collect(),
             _ => return Err(self.wrong_kind(name, tensor, "whole numbers")),
         })
     }
@@ -407,6 +410,7 @@ impl Kind {
             Dtype::I64 => Self::I64,
             Dtype::I32 => Self::I32,
             Dtype::U8 => Self::U8,
+            Dtype::I8 => Self::I8,
             Dtype::BOOL => Self::Bool,
             _ => Self::Other("numbers of a type that is not read"),
         }
@@ -423,9 +427,9 @@ impl From<DType> for Kind {
             DType::I64 => Self::I64,
             DType::I32 => Self::I32,
             DType::U8 => Self::U8,
+            DType::I8 => Self::I8,
             DType::Bool => Self::Bool,
             DType::I16 => Self::Other("int16"),
-            DType::I8 => Self::Other("int8"),
             DType::U64 => Self::Other("uint64"),
             DType::U32 => Self::Other("uint32"),
             DType::U16 => Self::Other("uint16"),

@@ -13,9 +13,7 @@ use medcoss_runtime::Run;
 use medcoss_runtime::evaluation::TasksFile;
 use medcoss_runtime::finetuning::{FinetuneOptions, FinetuneReport, TuningObserver, finetune_run};
 
-use crate::arguments::{
-    DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs, check_invalid_fraction,
-};
+use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs, check_invalid_fraction};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::pace::Pace;
@@ -93,10 +91,7 @@ impl Finetune {
         let _lock = FolderLock::take(&folder)?;
         let stored = StoredTaskModel::of(folder.clone());
         if stored.is_complete()? {
-            bail!(
-                "--out {} holds a finished model\nhint: name another folder, or remove this one",
-                self.out.display()
-            );
+            bail!("--out {} holds a finished model\nhint: name another folder, or remove this one", self.out.display());
         }
         let options = FinetuneOptions {
             task: self.task.as_deref(),
@@ -156,7 +151,8 @@ impl TuningObserver for Shown<'_> {
             let percent = 100.0 * state.done as f64 / state.n_all.max(1) as f64;
             // Work is counted in samples here, of which a step may have several.
             let rate = state.pace.to_text(now, state.n_all);
-            let line = format!("epoch {}/{}, {percent:.0} %, {rate}", (state.epoch + 1).min(state.n_epochs), state.n_epochs);
+            let line =
+                format!("epoch {}/{}, {percent:.0} %, {rate}", (state.epoch + 1).min(state.n_epochs), state.n_epochs);
             self.progress.say(&line);
         }
     }

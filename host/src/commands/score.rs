@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use medcoss_runtime::scoring::{
-    MaskOptions, MaskScores, TableOptions, TableScores, score_masks, score_table,
-};
+use medcoss_runtime::scoring::{MaskOptions, MaskScores, TableOptions, TableScores, score_masks, score_table};
 use medcoss_runtime::{WorkObserver, WorkReport};
 use serde::Serialize;
 
@@ -80,8 +78,7 @@ impl Score {
             }
             (true, true, ..) => bail!("a table of labels needs its columns\nhint: --key COLUMN --label COLUMN"),
             (false, false, None, None) => {
-                let options =
-                    MaskOptions { labels: self.labels.clone(), reference_hd95: self.hd95 == Hd95::Reference };
+                let options = MaskOptions { labels: self.labels.clone(), reference_hd95: self.hd95 == Hd95::Reference };
                 let bar = self.bar.begin("comparing [{bar:24}] {pos} of {len} cases, {eta} left");
                 let found = score_masks(&self.predictions, &self.truth, &options, &mut |done, all| {
                     bar.progress(&WorkReport { activity: "comparing", done: done as u64, total: all as u64 });
@@ -98,7 +95,9 @@ impl Score {
                 found.map(Scored::Masks)
             }
             (false, false, ..) => bail!("--key and --label belong to tables\nhint: leave them out for masks"),
-            _ => bail!("one of both is a CSV table, and the other is not\nhint: compare masks with masks, or tables with tables"),
+            _ => bail!(
+                "one of both is a CSV table, and the other is not\nhint: compare masks with masks, or tables with tables"
+            ),
         }
     }
 }

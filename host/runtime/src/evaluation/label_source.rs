@@ -242,7 +242,9 @@ impl LabelSection {
                 .ok_or_else(|| anyhow!("labels.{name} is missing\nhint: name the column of {}", table.display()))
         };
         let columns = given.columns.clone().unwrap_or_default();
-        if given.columns.as_ref().is_some_and(|columns| columns.len() < 2) || (!columns.is_empty() && given.label.is_some()) {
+        if given.columns.as_ref().is_some_and(|columns| columns.len() < 2)
+            || (!columns.is_empty() && given.label.is_some())
+        {
             bail!(
                 "labels.columns names {} columns{}\nhint: name two or more, one for each label, and leave out labels.label",
                 columns.len(),

@@ -88,7 +88,9 @@ impl TaskData {
 
     /// The masks of a task whose labels are masks or their sizes.
     fn masks_of(&self, task: &TaskSection, base: &Path) -> Result<Option<TaskMasks>> {
-        let LabelSource::Masks(MaskLabels { files, classes, ignored, .. }) = task.labels.resolve()? else { return Ok(None) };
+        let LabelSource::Masks(MaskLabels { files, classes, ignored, .. }) = task.labels.resolve()? else {
+            return Ok(None);
+        };
         let masks = MaskedSource::new(&self.source, base, &files)?;
         let all: Vec<u64> = (0..self.source.ids().len() as u64).collect();
         let classes = match classes {

@@ -255,7 +255,9 @@ impl TaskSection {
             (Some(_), Some(_)) => bail!(
                 "both protocol and finetune are set\nhint: protocol is for medcoss eval, [task.finetune] for medcoss finetune; give two tasks"
             ),
-            (None, None) => bail!("protocol is missing\nhint: set protocol = \"linear\", or [task.finetune] for medcoss finetune"),
+            (None, None) => {
+                bail!("protocol is missing\nhint: set protocol = \"linear\", or [task.finetune] for medcoss finetune")
+            }
             (_, Some(section)) => section.check(&self.labels.resolve()?)?,
             _ => {}
         }

@@ -73,8 +73,12 @@ impl FinetuneSection {
                 "finetune.target is multi-label, which needs a table with a column for each label\n\
                  hint: set labels = {{ table = \"labels.csv\", key = \"file\", columns = [\"edema\", \"effusion\"] }}"
             ),
-            TargetName::Regression if !matches!(labels, LabelSource::Table(_) | LabelSource::Metadata(_) | LabelSource::Plugin) => {
-                bail!("finetune.target is regression, which needs numbers\nhint: take them from a table, or from the samples' metadata")
+            TargetName::Regression
+                if !matches!(labels, LabelSource::Table(_) | LabelSource::Metadata(_) | LabelSource::Plugin) =>
+            {
+                bail!(
+                    "finetune.target is regression, which needs numbers\nhint: take them from a table, or from the samples' metadata"
+                )
             }
             _ if columns && self.target != TargetName::MultiLabel => bail!(
                 "labels.columns gives several labels, and finetune.target is not multi-label\nhint: set labels.label, or target = \"multi-label\""

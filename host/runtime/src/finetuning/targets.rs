@@ -67,7 +67,9 @@ impl<'a> TaskTargets<'a> {
             Some(masks) => {
                 let n = masks.classes.labels().len().max(masks.classes.names().len());
                 let of_code = |code: u8| if code == IGNORED { IGNORED_VOXEL } else { masks.classes.members(code) };
-                (0..=u8::MAX).map(|code| if usize::from(code) <= n || code == IGNORED { of_code(code) } else { 0 }).collect()
+                (0..=u8::MAX)
+                    .map(|code| if usize::from(code) <= n || code == IGNORED { of_code(code) } else { 0 })
+                    .collect()
             }
             None => Vec::new(),
         };
@@ -92,13 +94,14 @@ impl Targets for TaskTargets<'_> {
             let unknown = || Error::Caller(format!("sample {index} is none of the task's"));
             let (at, _) = *self.places.get(index).ok_or_else(unknown)?;
             Ok(match &self.kind {
-                TargetKind::Classes { .. } | TargetKind::Ordinal { .. } => SampleTargets::Class(self.samples.labels[at]),
+                TargetKind::Classes { .. } | TargetKind::Ordinal { .. } => {
+                    SampleTargets::Class(self.samples.labels[at])
+                }
                 TargetKind::MultiLabel { .. } => SampleTargets::Labels(self.samples.several[at].clone()),
                 TargetKind::Regression { .. } => SampleTargets::Number(self.samples.numbers[at]),
-                TargetKind::Segmentation { .. } => SampleTargets::Voxels {
-                    classes: self.voxels(*index).ok_or_else(unknown)?,
-                    annotated: Vec::new(),
-                },
+                TargetKind::Segmentation { .. } => {
+                    SampleTargets::Voxels { classes: self.voxels(*index).ok_or_else(unknown)?, annotated: Vec::new() }
+                }
             })
         };
         indices.iter().map(target).collect()

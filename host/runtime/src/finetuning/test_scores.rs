@@ -102,9 +102,9 @@ impl Tested {
         match &self.kind {
             TargetKind::Segmentation { classes, .. } => {
                 let every = SegmentationScores { classes: classes.clone(), samples: self.segmented.clone() };
-                let by_class = (0..classes.len()).filter(|_| classes.len() > 1).map(|class| {
-                    (format!(":{}", classes[class]), every.of_class(class))
-                });
+                let by_class = (0..classes.len())
+                    .filter(|_| classes.len() > 1)
+                    .map(|class| (format!(":{}", classes[class]), every.of_class(class)));
                 for (ending, found) in std::iter::once((String::new(), every.clone())).chain(by_class) {
                     let predictions = Predictions::Masks(found);
                     for metric in Metric::OF_MASKS {

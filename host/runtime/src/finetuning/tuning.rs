@@ -10,11 +10,13 @@ use medcoss_core::data::{Dataset, LoaderOptions, TokenSpec};
 use medcoss_core::decoders::TokenGrid;
 use medcoss_core::evaluation::Split;
 use medcoss_core::finetuning::{
-    Criterion, EpochReport, FinetuneObserver, Predictor, StoredTaskModel, Targets, Task, TaskHeadConfig, TaskModel,
-    TaskModelConfig, TaskModelInfo, finetune,
+    Criterion, EpochReport, FinetuneConfig, FinetuneObserver, Predictor, StoredTaskModel, Targets, Task,
+    TaskHeadConfig, TaskModel, TaskModelConfig, TaskModelInfo, finetune,
 };
 use medcoss_core::model::{Model, ModelConfig};
-use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, sha256_of_content, write_atomically, write_folder, write_manifest};
+use medcoss_core::run::{
+    CHECKSUM_PLACEHOLDER, FORMAT, sha256_of_content, write_atomically, write_folder, write_manifest,
+};
 use medcoss_plugin_host::PluginRegistry;
 use serde::Serialize;
 
@@ -115,7 +117,10 @@ impl FinetuneObserver for Bridge<'_> {
         match self.observer.stop_requested() {
             true => Err(Error::Interrupted {
                 place: "in fine-tuning".into(),
-                checkpoint: format!("the same command goes on from the last checkpoint in {}, if there is one", self.folder),
+                checkpoint: format!(
+                    "the same command goes on from the last checkpoint in {}, if there is one",
+                    self.folder
+                ),
             }),
             false => Ok(()),
         }
@@ -154,9 +159,14 @@ fn task_of<'a>(file: &'a TasksFile, name: Option<&str>) -> Result<&'a TaskSectio
     let tasks: Vec<&TaskSection> = file.tasks.iter().filter(|task| task.finetune.is_some()).collect();
     let names = || tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ");
     match (name, tasks.as_slice()) {
-        (_, []) => bail!("{}.toml has no task with [task.finetune]\nhint: add the section to a [[task]] without protocol", file.stem),
+        (_, []) => bail!(
+            "{}.toml has no task with [task.finetune]\nhint: add the section to a [[task]] without protocol",
+            file.stem
+        ),
         (None, [only]) => Ok(only),
-        (None, _) => bail!("{}.toml has several tasks for fine-tuning: {}\nhint: name one with --task", file.stem, names()),
+        (None, _) => {
+            bail!("{}.toml has several tasks for fine-tuning: {}\nhint: name one with --task", file.stem, names())
+        }
         (Some(name), _) => tasks.iter().find(|task| task.name == name).copied().ok_or_else(|| {
             anyhow!("{}.toml has no task {name:?} for fine-tuning\nhint: it has {}", file.stem, names())
         }),
@@ -206,9 +216,9 @@ impl<'a> Tuning<'a> {
     fn shape(&self, targets: &TaskTargets<'_>, config: &ModelConfig) -> Result<TaskModelConfig> {
         let finetune = self.section.finetune.as_ref().ok_or_else(|| anyhow!("the task has no [task.finetune]"))?;
         let mut model = config.clone();
-        let family = config
-            .family(self.data.source.family())
-            .ok_or_else(|| anyhow!("the model after stage {} has no token family {}", self.stage, self.data.source.family()))?;
+        let family = config.family(self.data.source.family()).ok_or_else(|| {
+            anyhow!("the model after stage {} has no token family {}", self.stage, self.data.source.family())
+        })?;
         model.families = vec![config.families[family].clone()];
         let is_segmentation = targets.kind().is_segmentation();
         let grid = match (is_segmentation, self.data.source.spec(), self.data.source.layout()) {
@@ -239,7 +249,9 @@ impl<'a> Tuning<'a> {
             return Ok((Model::new(&self.config, self.options.seed, 1, &device), self.config.clone()));
         }
         if self.stage == 0 && self.run.initial.is_none() {
-            bail!("the run began with fresh parameters, which it does not keep\nhint: --from-scratch begins with such; --stage counts from 1");
+            bail!(
+                "the run began with fresh parameters, which it does not keep\nhint: --from-scratch begins with such; --stage counts from 1"
+            );
         }
         let stored = self.run.model(Some(self.stage))?;
         Ok((stored.load(&device)?, stored.config.clone()))
@@ -278,7 +290,8 @@ impl<'a> Tuning<'a> {
     }
 
     fn run(&self, folder: &ConfinedPath, observer: &mut dyn TuningObserver) -> Result<FinetuneReport> {
-        let finetune_section = self.section.finetune.as_ref().ok_or_else(|| anyhow!("the task has no [task.finetune]"))?;
+        let finetune_section =
+            self.section.finetune.as_ref().ok_or_else(|| anyhow!("the task has no [task.finetune]"))?;
         let config = &finetune_section.training;
         let target = self.section.target().unwrap_or_default();
         let [train, validation, test] = self.splits()?;
@@ -298,7 +311,10 @@ impl<'a> Tuning<'a> {
         observer.opened(train.len(), validation.len(), test.len(), config.epochs);
         let loader = LoaderOptions {
             num_workers: self.run.config.data.num_workers,
-            max_invalid_fraction: self.options.max_invalid_fraction.unwrap_or(self.run.config.data.max_invalid_fraction),
+            max_invalid_fraction: self
+                .options
+                .max_invalid_fraction
+                .unwrap_or(self.run.config.data.max_invalid_fraction),
         };
         let task = Task {
             dataset: &self.data.source,
@@ -310,11 +326,7 @@ impl<'a> Tuning<'a> {
         let stored = StoredTaskModel::of(folder.clone());
         let key = self.key(&shape, &train_rows, &validation_rows)?;
         let weights = folder.join(StoredTaskModel::WEIGHTS);
-        let mut bridge = Bridge {
-            observer,
-            modality: self.section.modality.clone(),
-            folder: folder.display(),
-        };
+        let mut bridge = Bridge { observer, modality: self.section.modality.clone(), folder: folder.display() };
         let places = (folder, &weights, key.as_str());
         let tuned = finetune(&task, config, &shape, model, self.options.seed, &device, places, &mut bridge)?;
 
@@ -439,7 +451,11 @@ impl<'a> Tuning<'a> {
 
     /// Digest of all that decides the training, by which a checkpoint is recognised.
     fn key(&self, shape: &TaskModelConfig, train: &[u64], validation: &[u64]) -> Result<String> {
-        let finetune = self.section.finetune.as_ref().map(|section| &section.training);
+        let finetune = self.section.finetune.as_ref().map(|section| {
+            let training = &section.training;
+            // The result does not depend on when checkpoints are written.
+            FinetuneConfig { checkpoint_seconds: 0.0, ..training.clone() }
+        });
         let of_run = match self.options.from_scratch {
             true => "fresh".to_string(),
             false => self.run.model(Some(self.stage)).map(|_| self.stage.to_string())?,

@@ -15,7 +15,8 @@ use medcoss_core::evaluation::SegmentationClasses;
 const MAX_NIFTI: usize = i16::MAX as usize;
 /// Extensions that a mask's name drops, longest first.
 const DROPPED: [&str; 14] = [
-    ".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".npy", ".npz", ".mgz", ".mgh", ".dcm", ".png", ".jpg", ".jpeg",
+    ".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".npy", ".npz", ".mgz", ".mgh", ".dcm", ".png", ".jpg",
+    ".jpeg",
 ];
 
 /// A mask of a file.
@@ -38,7 +39,8 @@ pub(super) fn path_of(id: &str, class: Option<&str>, extension: &str) -> PathBuf
         .collect();
     let name = path.file_name().map_or_else(|| "mask".into(), |name| name.to_string_lossy().into_owned());
     let lower = name.to_ascii_lowercase();
-    let stem = DROPPED.iter().find(|ending| lower.ends_with(**ending)).map_or(name.len(), |ending| name.len() - ending.len());
+    let stem =
+        DROPPED.iter().find(|ending| lower.ends_with(**ending)).map_or(name.len(), |ending| name.len() - ending.len());
     let class = class.map(|class| format!(".{}", plain(class))).unwrap_or_default();
     path.set_file_name(format!("{}{class}{extension}", &name[..stem]));
     path
@@ -46,14 +48,17 @@ pub(super) fn path_of(id: &str, class: Option<&str>, extension: &str) -> PathBuf
 
 /// A name without characters that a file name cannot have or that hide it.
 fn plain(name: &str) -> String {
-    let name: String = name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
+    let name: String =
+        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
     if name.starts_with('.') { format!("_{}", &name[1..]) } else { name }
 }
 
 /// Label that stands for each class in a mask, where classes exclude each other: the first label of the class in the masks that were learned from.
 pub(super) fn labels_of(classes: &SegmentationClasses) -> Vec<u16> {
     match classes {
-        SegmentationClasses::Named(named) => named.values().map(|labels| labels.first().copied().unwrap_or(1)).collect(),
+        SegmentationClasses::Named(named) => {
+            named.values().map(|labels| labels.first().copied().unwrap_or(1)).collect()
+        }
         other => other.labels(),
     }
 }

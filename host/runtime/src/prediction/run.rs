@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_abi::message::FileGrid;
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::{Dataset, LoaderOptions};
 use medcoss_core::decoders::TokenGrid;
@@ -11,7 +12,7 @@ use medcoss_core::downstream::{LargestRule, Neighbourhood, keep_largest, remove_
 use medcoss_core::evaluation::SegmentationClasses;
 use medcoss_core::finetuning::{Outputs, Predictor, StoredTaskModel, TargetKind, TaskModelInfo};
 use medcoss_core::run::{check_manifest, write_atomically};
-use medcoss_plugin_host::{FileGrid, PluginRegistry};
+use medcoss_plugin_host::PluginRegistry;
 use serde::Serialize;
 
 use super::mask_file::{Mask, counts, labels_of, path_of};
@@ -104,7 +105,12 @@ pub fn predict(
         device: &device,
     };
     let n_samples = dataset.ids().len();
-    let work = WorkTracker::new(observer, n_samples as u64, "while samples were predicted", "some masks may be written already");
+    let work = WorkTracker::new(
+        observer,
+        n_samples as u64,
+        "while samples were predicted",
+        "some masks may be written already",
+    );
     work.begin("predicting".into());
     let mut report = PredictReport::default();
     let rows: Vec<u64> = (0..n_samples as u64).collect();
@@ -351,7 +357,10 @@ impl Sink for Masks<'_> {
                 self.write(report)?;
                 let grid = self.dataset.dataset().grids(&[*row])?.into_iter().next().flatten();
                 let grid = grid.ok_or_else(|| {
-                    anyhow!("plugin {} does not know the grid of {file}\nhint: its files have no voxels of their own", self.dataset.modality())
+                    anyhow!(
+                        "plugin {} does not know the grid of {file}\nhint: its files have no voxels of their own",
+                        self.dataset.modality()
+                    )
                 })?;
                 if grid.shape.len() != self.n_axes {
                     bail!("{file} has {} axes, and the samples have {}", grid.shape.len(), self.n_axes);

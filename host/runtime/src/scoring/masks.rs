@@ -96,7 +96,8 @@ fn masks_below(path: &Path) -> Result<BTreeMap<String, PathBuf>> {
 /// The name of a mask without its extension; none for other files.
 fn stem(name: &str) -> Option<&str> {
     let lower = name.to_ascii_lowercase();
-    let longest = extensions().filter(|extension| lower.ends_with(extension)).max_by_key(|extension| extension.len())?;
+    let longest =
+        extensions().filter(|extension| lower.ends_with(extension)).max_by_key(|extension| extension.len())?;
     Some(&name[..name.len() - longest.len()])
 }
 
@@ -137,20 +138,15 @@ pub fn score_masks(
         );
     }
     for (at, (own, other)) in pairs.iter().enumerate() {
-        let read = |path: &Path| {
-            read_mask(path, &path.display().to_string()).map_err(|error| anyhow!("{error}"))
-        };
+        let read = |path: &Path| read_mask(path, &path.display().to_string()).map_err(|error| anyhow!("{error}"));
         compare(other, &read(&predicted[own])?, &read(&expected[other])?, options, &mut found.cases)
             .with_context(|| format!("case {other}"))?;
         progress(at + 1, pairs.len())?;
     }
     let labels: BTreeSet<u16> = found.cases.iter().map(|case| case.label).collect();
     type Value = fn(&CaseOfMasks) -> Option<f64>;
-    let metrics: [(&str, Value); 3] = [
-        ("dice", |case| Some(case.dice)),
-        ("hd95_voxels", |case| case.hd95_voxels),
-        ("hd95_mm", |case| case.hd95_mm),
-    ];
+    let metrics: [(&str, Value); 3] =
+        [("dice", |case| Some(case.dice)), ("hd95_voxels", |case| case.hd95_voxels), ("hd95_mm", |case| case.hd95_mm)];
     for (name, value) in metrics {
         let all: Vec<Option<f64>> = found.cases.iter().map(value).collect();
         found.scores.extend(summary(name.into(), &all, 0)?);
@@ -198,7 +194,9 @@ fn compare(
     if let (Some(own), Some(other)) = (&predicted.spacing_mm, &truth.spacing_mm)
         && own.iter().zip(other).any(|(own, other)| (own - other).abs() > SPACING_TOLERANCE * other)
     {
-        bail!("the prediction has a spacing of {own:?} mm, and the truth of {other:?} mm\nhint: both must be on one grid");
+        bail!(
+            "the prediction has a spacing of {own:?} mm, and the truth of {other:?} mm\nhint: both must be on one grid"
+        );
     }
     let labels: Vec<u16> = match options.labels.is_empty() {
         false => options.labels.clone(),

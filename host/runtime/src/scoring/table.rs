@@ -54,13 +54,15 @@ fn read(path: &Path, key: Option<&str>) -> Result<Rows> {
         reader.headers().with_context(|| format!("{name} is no CSV table"))?.iter().map(String::from).collect();
     let at = match key {
         None => 0,
-        Some(key) => header.iter().position(|title| title == key).ok_or_else(|| {
-            anyhow!("{name} has no column {key:?}\nhint: the columns are {}", header.join(", "))
-        })?,
+        Some(key) => header
+            .iter()
+            .position(|title| title == key)
+            .ok_or_else(|| anyhow!("{name} has no column {key:?}\nhint: the columns are {}", header.join(", ")))?,
     };
     let mut rows = BTreeMap::new();
     for row in reader.into_records() {
-        let row: Vec<String> = row.with_context(|| format!("{name} is no CSV table"))?.iter().map(String::from).collect();
+        let row: Vec<String> =
+            row.with_context(|| format!("{name} is no CSV table"))?.iter().map(String::from).collect();
         if let Some(key) = row.get(at).filter(|key| !key.is_empty())
             && rows.insert(key.clone(), row.clone()).is_some()
         {
@@ -124,9 +126,10 @@ pub fn score_table(predictions: &Path, labels: &Path, options: &TableOptions) ->
         .filter_map(|(at, title)| Some((at, title.strip_prefix(PREFIX)?.to_string())))
         .collect();
     let number = |text: &str| {
-        text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
-            anyhow!("{:?} in {} is no number", text, predictions.display())
-        })
+        text.parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+            .ok_or_else(|| anyhow!("{:?} in {} is no number", text, predictions.display()))
     };
     if classes.is_empty() {
         let value_at = predicted.header.iter().position(|title| title == "value").ok_or_else(|| {
