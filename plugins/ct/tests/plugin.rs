@@ -185,3 +185,8 @@ fn real_scans_give_their_sub_volumes() {
     let (thighs, chest) = (share_of_lung(9), share_of_lung(21));
     assert!(thighs < 0.05 && chest > 0.2, "thighs {thighs}, chest {chest}");
 }
+
+#[test]
+fn the_plugin_keeps_the_contract() {
+    medcoss_conformance::assert_conforms("ct");
+}

@@ -284,3 +284,8 @@ fn the_preset_standardises_each_tile_and_refuses_what_it_has_no_step_for() {
         assert!(error.message().starts_with(name), "{error}");
     }
 }
+
+#[test]
+fn the_plugin_keeps_the_contract() {
+    medcoss_conformance::assert_conforms("mri");
+}

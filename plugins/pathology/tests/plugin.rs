@@ -475,3 +475,8 @@ fn a_dark_tile_of_a_slide_is_saved_as_dark_as_it_is() {
         [(&dataset, 3), (&again.unwrap(), 0)].map(|(of, at)| load(of, at, View::Evaluation, 0).unwrap().0);
     assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4), "{:?} {:?}", &one[..6], &other[..6]);
 }
+
+#[test]
+fn the_plugin_keeps_the_contract() {
+    medcoss_conformance::assert_conforms("pathology");
+}

@@ -374,3 +374,8 @@ fn labels_are_squeezed_with_their_radiograph() {
         assert!(labels.iter().all(|&label| label == if row >= 32 { 3 } else { 0 }), "row {row}: {labels:?}");
     }
 }
+
+#[test]
+fn the_plugin_keeps_the_contract() {
+    medcoss_conformance::assert_conforms("xray");
+}

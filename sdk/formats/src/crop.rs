@@ -307,7 +307,7 @@ mod tests {
         let starts = |part, side, stride| starts_along(part, side, stride).collect::<Vec<_>>();
         assert_eq!(starts(0..40, 16, None), [0, 16, 24]);
         assert_eq!(starts(0..32, 16, None), [0, 16]);
-        assert_eq!(starts(3..30, 16, Some(5)), [3, 8, 11]);
+        assert_eq!(starts(3..30, 16, Some(5)), [3, 8, 13, 14]);
         assert_eq!(starts(0..12, 16, Some(5)), [0]);
         assert_eq!(starts(7..23, 16, None), [7]);
     }

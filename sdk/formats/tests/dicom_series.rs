@@ -144,7 +144,7 @@ fn of_several_slices_at_one_position_the_first_by_number_is_used() {
 #[test]
 fn gaps_uneven_distances_and_shifts_are_reported() {
     let cases: [(&[f64], &str, f32); 3] = [
-        (&[0.0, 2.0, 4.0, 8.0, 10.0], "lacks slices", 2.0),
+        (&[0.0, 2.0, 4.0, 8.0, 10.0], "lack slices", 2.0),
         (&[0.0, 2.0, 4.4, 6.4], "uneven", 2.0),
         (&[0.0, 2.0, 4.0001, 6.0], "", 2.0),
     ];

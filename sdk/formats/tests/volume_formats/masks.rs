@@ -1,5 +1,7 @@
 //! Masks in formats other than NIfTI, and what depends on a spacing that arrays do not have.
 
+use medcoss_formats::crop::Crop;
+use medcoss_formats::foreground::Foreground;
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
 use medcoss_formats::volume_source::ScanRules;
@@ -9,6 +11,9 @@ use super::*;
 
 const SETTINGS: SubVolumeSettings = SubVolumeSettings {
     size: [2, 2, 2],
+    crop: Crop::Centre,
+    stride_in_plane: None,
+    foreground: Foreground::Above(0.0),
     stride: None,
     spacing_mm: None,
     drop_ends_ratio: 0.0,

@@ -189,7 +189,7 @@ fn bytes_behind_the_voxels_are_noted() {
         [("scan.mhd", &file(&[("ElementDataFile", "voxels.raw")], &[])), ("voxels.raw", &surplus)];
     let folder = tempfile::tempdir().unwrap();
     let source = source_of(folder.path(), &files).unwrap();
-    assert!(source.info().unwrap().notes[0].contains("more bytes than its header accounts for"));
+    assert!(source.info().unwrap().notes[0].contains("more bytes than the header accounts for"));
     assert_eq!(source.read().unwrap(), read("scan.mha", &file(&[], &golden_bytes())).unwrap());
 }
 
