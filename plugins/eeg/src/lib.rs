@@ -56,6 +56,7 @@ impl Modality for Eeg {
     const FILE_FORMATS: &'static [&'static str] = recordings::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("group_column", "labels.group_column")];
 
     type Options = Options;
     type Dataset = Windows;
