@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::labels::FileFacts;
 use medcoss_sdk::rand::RngExt;
-use medcoss_sdk::signal::Resampling;
+use medcoss_sdk::signal::{Kernel, Resampling};
 use medcoss_sdk::{
     Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Patches, Rendering,
     Sample, SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
@@ -161,7 +161,7 @@ impl Records {
         }
         let spare = spare.max(0.0);
         let first = rng.map_or(spare / 2.0, |rng| rng.random_range(0.0..=spare)).floor();
-        let places = Resampling { n, first, step };
+        let places = Resampling { n, first, step, kernel: Kernel::Lanczos };
 
         let mut mixtures = leads::mixtures(&self.options.leads, &info.signals, self.options.missing_leads)?;
         let there: Vec<usize> = (0..mixtures.len()).filter(|&lead| !mixtures[lead].is_empty()).collect();

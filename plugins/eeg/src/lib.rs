@@ -18,12 +18,10 @@
 
 mod edf;
 mod electrodes;
-mod filter;
 mod montage;
 mod options;
 mod recordings;
 mod rendering;
-mod resampling;
 mod saved;
 mod signal;
 mod stretch;
