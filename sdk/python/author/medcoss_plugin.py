@@ -317,7 +317,7 @@ class Account:
             self.notices.append({"what": _printable(str(what)), "n": int(n), "of": max(int(of), int(n)), "warns": bool(n > 0.05 * of)})
 
     def page(self, first, count):
-        """What the host is told: the counts, the notices, and `count` of the files that are left out, from `first` on."""
+        """The answer for the host: the counts, the notices, and `count` of the files that are left out, from `first` on."""
         left_out = [{"file": _printable(file), "reason": _printable(reason)} for file, reason in self.left_out[first : first + count]]
         n_left_out = len(self.left_out)
         return {"n_used": max(self.n_files - n_left_out, 0), "n_left_out": n_left_out, "left_out": left_out, "notices": self.notices}

@@ -6,8 +6,8 @@ use medcoss_abi::PluginError;
 use medcoss_abi::abi_stable::std_types::{ROk, RResult, RString};
 use serde_json::{Value, json};
 
+use super::dataset::{Kind, N_CALLS};
 use super::fault::{Fault, current, is};
-use super::{Kind, N_CALLS};
 
 pub(super) fn geometry(kind: Kind) -> Value {
     let mut geometry = match kind {

@@ -10,8 +10,8 @@ use medcoss_abi::{
 };
 use serde_json::json;
 
+use super::dataset::{Answer, Dataset, Kind, N_CALLS, N_OPEN, decoded, failed};
 use super::fault::{Fault, current, is, is_main_thread};
-use super::{Answer, Dataset, Kind, N_CALLS, N_OPEN, decoded, failed};
 
 pub(super) extern "C" fn fill(
     handle: DatasetHandle,

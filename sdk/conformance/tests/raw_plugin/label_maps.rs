@@ -7,8 +7,8 @@ use medcoss_abi::label_maps::encode;
 use medcoss_abi::message::LabelMaps;
 use serde_json::json;
 
+use super::dataset::{Answer, Dataset, Kind, N_CALLS, decoded, failed};
 use super::fault::{Fault, current};
-use super::{Answer, Dataset, Kind, N_CALLS, decoded, failed};
 
 /// A file's values are its labels: two in each token.
 pub(super) fn labelled(dataset: &Dataset, request: &LabelMaps) -> Answer<Vec<u8>> {

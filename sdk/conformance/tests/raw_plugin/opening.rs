@@ -8,8 +8,9 @@ use medcoss_abi::message::{Open, Synthesise};
 use medcoss_abi::{DatasetHandle, PluginError, code, operation};
 use serde_json::{Value, json};
 
+use super::account;
+use super::dataset::{Answer, Dataset, Kind, LEFT, N_CALLS, N_OPEN, N_OPEN_EVER, answered, failed, unknown};
 use super::fault::{Fault, current, is};
-use super::{Answer, Dataset, Kind, LEFT, N_CALLS, N_OPEN, N_OPEN_EVER, account, answered, failed, unknown};
 
 pub(super) extern "C" fn invoke(name: RStr<'_>, body: RStr<'_>) -> RResult<RString, PluginError> {
     answered(invoked(name.as_str(), body.as_str()).map(|answer| answer.to_string().into()))
@@ -138,4 +139,10 @@ fn opened(body: &str) -> Answer<Dataset> {
     let shifted = is(Fault::AssetsChangeSamples) && request.assets.is_some();
     let number = N_OPEN_EVER.fetch_add(1, Ordering::Relaxed);
     Ok(Dataset { kind, files, left_out, shifted, number, n_asked: AtomicUsize::new(0) })
+}
+
+pub(super) extern "C" fn close(handle: DatasetHandle) {
+    N_OPEN.fetch_sub(1, Ordering::SeqCst);
+    // SAFETY: the kit passes what `open` gave, once.
+    drop(unsafe { Box::from_raw(handle.0.cast_mut().cast::<Dataset>()) });
 }

@@ -9,10 +9,11 @@ use medcoss_abi::message::{Keep, Records, Render, SampleRecord, SaveAssets};
 use medcoss_abi::{DatasetHandle, PluginError, code, framed, operation};
 use serde_json::{Value, json};
 
+use super::account;
+use super::dataset::{Answer, Dataset, Kind, N_OPEN_EVER, answered, failed, unknown};
 use super::description::geometry;
 use super::fault::{Fault, current, is};
 use super::label_maps::labelled;
-use super::{Answer, Dataset, Kind, N_OPEN_EVER, account, answered, failed, unknown};
 
 pub(super) extern "C" fn query(
     handle: DatasetHandle,
