@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medcoss_plugin import BadOption, Modality, Skip, axis, find_files, grid, n_masked, option, png, random_mask
+from medcoss_plugin import Account, BadOption, Modality, Skip, axis, find_files, grid, n_masked, option, png, random_mask
 from medcoss_plugin import fingerprint as fingerprint_of_files
 
 SUFFIXES = (".gct", ".tsv", ".csv", ".txt", ".gct.gz", ".tsv.gz", ".csv.gz", ".txt.gz")
@@ -125,14 +125,15 @@ class Expression(Modality):
             raise BadOption(f"donor is no regular expression: {error}") from None
         if self.donor and self.donor.groups != 1:
             raise BadOption(f"donor has {self.donor.groups} groups; one was expected, around what names the donor")
-        self.files = find_files(self.base, self.data, SUFFIXES)
+        self.files_account = Account()
+        self.files = find_files(self.base, self.data, SUFFIXES, self.files_account)
         # Samples as (file, name, totals index) or (file, None, reason) for a file that cannot be read.
         self.samples, self.totals, self.detected = [], [], []
         sums = {}
         for at, file in enumerate(self.files):
             self.progress(at, 2 * len(self.files), "tables surveyed")
             try:
-                names, totals, detected, of_genes = self.survey(file, sums)
+                names, totals, detected, of_genes = self.totals_of(file, sums)
             except (ValueError, EOFError, OSError, csv.Error) as error:
                 self.samples.append((at, None, f"{type(error).__name__}: {error}"))
                 continue
@@ -149,7 +150,7 @@ class Expression(Modality):
             if rows:
                 self.read(file, rows, place)
 
-    def survey(self, file, before):
+    def totals_of(self, file, before):
         """Names of the samples, their sums and numbers of genes above zero, and for each gene [n, sum, sum of squares] on the scale of tokens."""
         table, kind = Table(file, self.options), self.options.values
         sums = {gene: list(of) for gene, of in before.items()}
@@ -231,6 +232,9 @@ class Expression(Modality):
 
     def scaled(self, values, gene):
         return ((values - self.mean[gene]) / self.deviation[gene]).astype(np.float32)
+
+    def account(self):
+        return self.files_account
 
     def __len__(self):
         return len(self.samples)

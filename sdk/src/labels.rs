@@ -69,6 +69,14 @@ pub struct FileFacts {
 }
 
 impl FileFacts {
+    /// What the table of an option says of each file; nothing where the option has none.
+    ///
+    /// # Errors
+    /// Those of [`LabelTable::facts_of`].
+    pub fn of_files(table: Option<&LabelTable>, base: &Path, files: &[FoundFile]) -> Result<Vec<Self>, Error> {
+        table.map_or_else(|| Ok(vec![Self::default(); files.len()]), |table| table.facts_of(base, files))
+    }
+
     /// Writes the facts into the record of one of the file's samples. What the table says replaces what the record says.
     pub fn annotate(&self, record: &mut SampleRecord) {
         let Self { label, group, pair, weight, metadata } = self.clone();
@@ -101,15 +109,6 @@ impl LabelTable {
     /// Those of [`facts_of`](Self::facts_of).
     pub fn labels_of(&self, base: &Path, files: &[FoundFile]) -> Result<Vec<Option<String>>, Error> {
         Ok(self.facts_of(base, files)?.into_iter().map(|facts| facts.label).collect())
-    }
-
-    /// What another column of the table says of each file: the patient, say. `None` where the table has nothing.
-    ///
-    /// # Errors
-    /// Those of [`facts_of`](Self::facts_of).
-    pub fn column_of(&self, column: &str, base: &Path, files: &[FoundFile]) -> Result<Vec<Option<String>>, Error> {
-        let table = Self { delimiter: self.delimiter, ..Self::new(&self.file, &self.key_column, column) };
-        table.labels_of(base, files)
     }
 
     /// Writes into each record what the table says of its file: `record.file()` is the id of one of the `files`. What the table

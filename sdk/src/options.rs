@@ -130,7 +130,81 @@ macro_rules! options {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::labels::LabelTable;
+    use crate::{
+        FileDataset, FileSample, FoundFile, Geometry, OpenRequest, Sample, SampleRng, Synthesised, View, code,
+    };
+    // The macro names the crate as authors do.
+    use crate as medcoss_sdk;
+
+    crate::options! {
+        /// Options of which two were once called otherwise.
+        struct Options {
+            /// Numbers.
+            length: usize = 3 => 1..=9,
+            /// Labels and groups.
+            labels: Option<LabelTable> = None,
+        }
+    }
+
+    struct Renamed;
+
+    impl Modality for Renamed {
+        const ID: &'static str = "renamed";
+        const VERSION: &'static str = "1.0.0";
+        const SUMMARY: &'static str = "files";
+        const FAMILY: &'static str = "renamed";
+        const FILE_FORMATS: &'static [&'static str] = &["BIN"];
+        const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
+            &[("size", "length"), ("group_column", "labels.group_column")];
+        type Options = Options;
+        type Dataset = FileDataset<Options>;
+
+        fn geometry(options: &Options) -> Result<Geometry, Error> {
+            Ok(Geometry::grid(vec![options.length], 1, 1))
+        }
+
+        fn open(request: OpenRequest<Options>) -> Result<FileDataset<Options>, Error> {
+            FileDataset::open::<Self>(request, |name| name.ends_with(".bin"))
+        }
+
+        fn synthesise(folder: &Path, _: usize, _: u64) -> Result<Synthesised, Error> {
+            Err(Error::unsupported(format!("nothing is written to {}", folder.display())))
+        }
+    }
+
+    impl FileSample for Options {
+        fn load(&self, _: &FoundFile, _: View, _: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+            sample.continuous()?.0.fill(0.5);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_former_name_is_refused_with_the_present_one_even_of_a_field_of_a_table() {
+        let error = |given: Value| parse::<Renamed>(given).map(|_| ()).unwrap_err();
+        for (given, expected) in [
+            (json!({ "size": 3 }), "option size of renamed is now called length\nhint: rename size to length"),
+            (
+                json!({ "group_column": "patient", "labels": null }),
+                "option group_column of renamed is now called labels.group_column\n\
+                 hint: rename group_column to labels.group_column",
+            ),
+        ] {
+            let error = error(given);
+            assert_eq!((error.code(), error.message()), (code::BAD_REQUEST, expected));
+        }
+        let table = json!({ "file": "a.csv", "key_column": "file", "label_column": "kind", "group_column": "patient" });
+        let options = parse::<Renamed>(json!({ "length": 4, "labels": table })).unwrap();
+        assert_eq!(options.labels.unwrap().group_column.as_deref(), Some("patient"));
+        let renamed = json!({ "size": "length", "group_column": "labels.group_column" });
+        assert_eq!(schema::<Renamed>()[RENAMED_OPTIONS], renamed);
+    }
 
     #[test]
     fn values_out_of_range_are_refused_by_name() {

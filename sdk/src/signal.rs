@@ -4,8 +4,11 @@
 
 mod band_pass;
 mod resampling;
+mod second_order;
+mod sections;
 mod traces;
 
 pub use band_pass::BandPass;
-pub use resampling::Resampling;
+pub use resampling::{Kernel, Resampling, SignalValue};
+pub use second_order::SecondOrder;
 pub use traces::Traces;

@@ -56,8 +56,7 @@ fn ids(listing: &Value) -> Vec<&str> {
 
 /// Options as `--set` expects them, one per option, without those of the table of labels. `prefix` names the table that they belong to.
 fn settings(options: &Value, prefix: &str) -> Vec<String> {
-    let values =
-        options.as_object().unwrap().iter().filter(|(name, _)| !["labels", "group_column"].contains(&name.as_str()));
+    let values = options.as_object().unwrap().iter().filter(|(name, _)| *name != "labels");
     values.flat_map(|(name, value)| ["--set".to_string(), format!("{prefix}{name}={value}")]).collect()
 }
 

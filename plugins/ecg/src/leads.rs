@@ -1,17 +1,15 @@
 //! Names of leads, and which of a record's signals make up the leads of a sample.
 
-use medcoss_sdk::Error;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use medcoss_sdk::{Error, choices};
 
-/// What happens to a record that lacks leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MissingLeads {
-    /// It is an invalid sample.
-    Refuse,
-    /// Tokens of the missing leads do not exist. One lead at least must be there.
-    Mark,
+choices! {
+    /// What happens to a record that lacks leads.
+    pub enum MissingLeads {
+        /// It is an invalid sample.
+        Refuse,
+        /// Tokens of the missing leads do not exist. One lead at least must be there.
+        Mark,
+    }
 }
 
 /// A lead as a sum of a record's signals: their positions and factors. Of nothing where the lead is missing.

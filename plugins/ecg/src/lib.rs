@@ -23,8 +23,9 @@ mod wfdb;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use medcoss_sdk::labels::FileFacts;
 use medcoss_sdk::rand::RngExt;
-use medcoss_sdk::signal::Resampling;
+use medcoss_sdk::signal::{Kernel, Resampling};
 use medcoss_sdk::{
     Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Patches, Rendering,
     Sample, SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
@@ -57,6 +58,7 @@ impl Modality for Ecg {
         ("patch", "patch_size"),
         ("amplitude", "amplitude_scaling"),
         ("wander", "baseline_wander"),
+        ("group_column", "labels.group_column"),
     ];
 
     type Options = Options;
@@ -72,22 +74,15 @@ impl Modality for Ecg {
         options.check()?;
         let table = options.labels.as_ref().map(|table| table.file.as_path());
         let (Found { files, mut account }, signals) = record::find(&request.base, &request.data, table)?;
-        let labels = match &options.labels {
-            Some(table) => table.labels_of(&request.base, &files)?,
-            None => vec![None; files.len()],
-        };
-        let groups = match options.labels.as_ref().zip(options.group_column.as_ref()) {
-            Some((table, column)) => table.column_of(column, &request.base, &files)?,
-            None => vec![None; files.len()],
-        };
-        let entry = |((file, label), group)| Entry::new(file, label, group, &options);
-        let entries: Vec<_> = files.into_iter().zip(labels).zip(groups).map(entry).collect();
+        let facts = FileFacts::of_files(options.labels.as_ref(), &request.base, &files)?;
+        let entries: Vec<_> =
+            files.into_iter().zip(facts).map(|(file, facts)| Entry::new(file, facts, &options)).collect();
         let read: HashSet<&Path> =
             entries.iter().flat_map(|entry| &entry.parts).map(|part| part.path.as_path()).collect();
         for file in signals.iter().filter(|file| !read.contains(file.path.as_path())) {
             account.leave_out(file.id.as_str(), "WFDB signals that no header names");
         }
-        let options = Options { labels: None, group_column: None, label_comment: None, ..options };
+        let options = Options { labels: None, label_comment: None, ..options };
         Ok(Records { options, entries, account })
     }
 
@@ -101,22 +96,21 @@ struct Entry {
     file: FoundFile,
     /// Signal files of a WFDB record whose header could be read.
     parts: Vec<FoundFile>,
-    label: Option<String>,
-    /// The patient, where the table says. Without it a record is a group of its own.
-    group: Option<String>,
+    /// Without a group in the table a record is a group of its own.
+    facts: FileFacts,
 }
 
 impl Entry {
     /// Headers of WFDB records are looked at, since the samples lie in other files. One that is damaged makes an invalid sample, not
     /// bad data: `load` reports the error.
-    fn new(file: FoundFile, label: Option<String>, group: Option<String>, options: &Options) -> Self {
+    fn new(file: FoundFile, mut facts: FileFacts, options: &Options) -> Self {
         let is_header = file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("hea"));
         let Some(Ok(record)) = is_header.then(|| Record::open(&file.path, options.csv_sampling_rate_hz)) else {
-            return Self { file, parts: Vec::new(), label, group };
+            return Self { file, parts: Vec::new(), facts };
         };
         let parts = record.files()[1..].iter().filter_map(|path| part(&file, path)).collect();
-        let label = label.or_else(|| comment(&record, options.label_comment.as_deref()?));
-        Self { file, parts, label, group }
+        facts.label = facts.label.or_else(|| comment(&record, options.label_comment.as_deref()?));
+        Self { file, parts, facts }
     }
 }
 
@@ -167,7 +161,7 @@ impl Records {
         }
         let spare = spare.max(0.0);
         let first = rng.map_or(spare / 2.0, |rng| rng.random_range(0.0..=spare)).floor();
-        let places = Resampling { n, first, step };
+        let places = Resampling { n, first, step, kernel: Kernel::Lanczos };
 
         let mut mixtures = leads::mixtures(&self.options.leads, &info.signals, self.options.missing_leads)?;
         let there: Vec<usize> = (0..mixtures.len()).filter(|&lead| !mixtures[lead].is_empty()).collect();
@@ -213,8 +207,10 @@ impl Dataset for Records {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        let Entry { file, label, group, .. } = &self.entries[index];
-        file.record().in_group(group.as_deref().unwrap_or(&file.id)).labelled(label.clone())
+        let Entry { file, facts, .. } = &self.entries[index];
+        let mut record = file.record().in_group(file.id.as_str());
+        facts.annotate(&mut record);
+        record
     }
 
     fn fingerprint(&self) -> Fingerprint {

@@ -1,108 +1,78 @@
 //! Settings of the plugin, and what they mean in samples.
 
 use medcoss_sdk::labels::LabelTable;
-use medcoss_sdk::{Axis, Continuous, Error, Geometry, mask};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use medcoss_sdk::{Axis, Continuous, Error, Geometry, choices, mask, options};
 
 use crate::leads::MissingLeads;
 
 /// The standard leads in the order of a printout.
 const STANDARD: [&str; 12] = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
-/// Sampling rates that a sample may have, in Hz.
-const RATES_HZ: [usize; 2] = [20, 2000];
-/// Longest sample in seconds.
-const LONGEST_SECONDS: f64 = 600.0;
 /// Most leads of a sample.
 const MAX_LEADS: usize = 64;
 
-/// The deviation that leads are divided by, after their means are subtracted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Normalise {
-    /// Each lead by its own deviation.
-    Lead,
-    /// All leads by one deviation, so that their proportions stay.
-    Record,
-    /// By nothing: millivolts.
-    None,
+choices! {
+    /// The deviation that leads are divided by, after their means are subtracted.
+    pub enum Normalise {
+        /// Each lead by its own deviation.
+        Lead,
+        /// All leads by one deviation, so that their proportions stay.
+        Record,
+        /// By nothing: millivolts.
+        None,
+    }
 }
 
-/// Which tokens are masked in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Masking {
-    /// Any, as in ST-MEM.
-    Random,
-    /// The same times in all leads. Harder: the limb leads are sums of each other, so that a token of one can be computed
-    /// from the same time in two others.
-    Times,
+choices! {
+    /// Which tokens are masked in training.
+    pub enum Masking {
+        /// Any, as in ST-MEM.
+        Random,
+        /// The same times in all leads. Harder: the limb leads are sums of each other, so that a token of one can be computed
+        /// from the same time in two others.
+        Times,
+    }
 }
 
-/// Settings of the plugin.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Options {
-    /// Leads of a sample in their order, up to 64; names are case-insensitive. Those of I, II, III, aVR, aVL and aVF that a record lacks are
-    /// computed from two others.
-    pub leads: Vec<String>,
-    /// Records that lack leads: `refuse` (invalid samples) or `mark` (their tokens do not exist).
-    pub missing_leads: MissingLeads,
-    /// Sampling rate in Hz that records are resampled to, 20 to 2000.
-    pub sampling_rate_hz: usize,
-    /// Length of a sample in seconds, up to 600: a random crop of the record in training, else its centre.
-    pub seconds: f64,
-    /// Samples in time that a token holds, at `sampling_rate_hz`; `seconds` is a whole number of tokens.
-    pub patch_size: usize,
-    /// Sampling rate in Hz of CSV files without a column of times.
-    pub csv_sampling_rate_hz: f64,
-    /// Normalisation of leads to mean 0 and deviation 1: `lead` (by the deviation of each lead), `record` (by one deviation of all leads)
-    /// or `none` (mean 0, in millivolts).
-    pub normalise: Normalise,
-    /// Fraction of the tokens that are masked in training, above 0 and below 1.
-    pub mask_ratio: f64,
-    /// Which tokens are masked: `random`, or `times`, the same times in all leads.
-    pub masking: Masking,
-    /// Largest relative change of amplitude in training, 0 to below 1: all leads of a sample are scaled by one random factor.
-    pub amplitude_scaling: f32,
-    /// Largest baseline wander that is added in training, 0 to 10, in deviations of a lead (millivolts without normalisation): a sine of
-    /// 0.05 to 0.4 Hz, different in each lead.
-    pub baseline_wander: f32,
-    /// Probability, from 0 to below 1, that a lead of a training sample is set to zero, as by a loose electrode.
-    pub lead_dropout: f64,
-    /// Table with a label for each record. Only evaluation looks at labels.
-    pub labels: Option<LabelTable>,
-    /// Column of the table of labels with the patient. Records of one patient are one group.
-    pub group_column: Option<String>,
-    /// Key of the label in comments of a WFDB header, such as `Dx` for `# Dx: 426783006`. Used for records that the table does not name.
-    pub label_comment: Option<String>,
-}
-
-impl Default for Options {
-    /// Lengths and ratio of ST-MEM's published configuration: patches of 75 at 250 Hz, nine seconds, three quarters masked.
-    fn default() -> Self {
-        Self {
-            leads: STANDARD.map(String::from).to_vec(),
-            missing_leads: MissingLeads::Refuse,
-            sampling_rate_hz: 250,
-            seconds: 9.0,
-            patch_size: 75,
-            csv_sampling_rate_hz: 500.0,
-            normalise: Normalise::Lead,
-            mask_ratio: 0.75,
-            masking: Masking::Random,
-            amplitude_scaling: 0.1,
-            baseline_wander: 0.1,
-            lead_dropout: 0.0,
-            labels: None,
-            group_column: None,
-            label_comment: None,
-        }
+options! {
+    /// Settings of the plugin. The defaults are lengths and ratio of ST-MEM's published configuration: patches of 75 at 250 Hz, nine seconds, three quarters masked.
+    pub struct Options {
+        /// Leads of a sample in their order, up to 64; names are case-insensitive. Those of I, II, III, aVR, aVL and aVF that a record lacks are
+        /// computed from two others.
+        pub leads: Vec<String> = STANDARD.map(String::from).to_vec(),
+        /// Records that lack leads: `refuse` (invalid samples) or `mark` (their tokens do not exist).
+        pub missing_leads: MissingLeads = MissingLeads::Refuse,
+        /// Sampling rate in Hz that records are resampled to, 20 to 2000.
+        pub sampling_rate_hz: usize = 250 => 20..=2000,
+        /// Length of a sample in seconds, up to 600: a random crop of the record in training, else its centre.
+        pub seconds: f64 = 9.0 => LeftOpen(0.0, 600.0),
+        /// Samples in time that a token holds, at `sampling_rate_hz`; `seconds` is a whole number of tokens.
+        pub patch_size: usize = 75 => 1..,
+        /// Sampling rate in Hz of CSV files without a column of times.
+        pub csv_sampling_rate_hz: f64 = 500.0 => Above(0.0),
+        /// Normalisation of leads to mean 0 and deviation 1: `lead` (by the deviation of each lead), `record` (by one deviation of all leads)
+        /// or `none` (mean 0, in millivolts).
+        pub normalise: Normalise = Normalise::Lead,
+        /// Fraction of the tokens that are masked in training, above 0 and below 1.
+        pub mask_ratio: f64 = 0.75 => Open(0.0, 1.0),
+        /// Which tokens are masked: `random`, or `times`, the same times in all leads.
+        pub masking: Masking = Masking::Random,
+        /// Largest relative change of amplitude in training, 0 to below 1: all leads of a sample are scaled by one random factor.
+        pub amplitude_scaling: f32 = 0.1 => 0.0..1.0,
+        /// Largest baseline wander that is added in training, 0 to 10, in deviations of a lead (millivolts without normalisation): a sine of
+        /// 0.05 to 0.4 Hz, different in each lead.
+        pub baseline_wander: f32 = 0.1 => 0.0..=10.0,
+        /// Probability, from 0 to below 1, that a lead of a training sample is set to zero, as by a loose electrode.
+        pub lead_dropout: f64 = 0.0 => 0.0..1.0,
+        /// Table with a label for each record, and more: the column of the patient, `group_column`, makes the records of one patient a group. Only
+        /// evaluation looks at labels and groups.
+        pub labels: Option<LabelTable> = None,
+        /// Key of the label in comments of a WFDB header, such as `Dx` for `# Dx: 426783006`. Used for records that the table does not name.
+        pub label_comment: Option<String> = None,
     }
 }
 
 impl Options {
-    /// Checks the ranges.
+    /// Checks what the ranges of single options cannot say.
     ///
     /// # Errors
     /// The first setting that is out of range, by its name.
@@ -119,21 +89,9 @@ impl Options {
                 at + 1
             ));
         }
-        if !(RATES_HZ[0]..=RATES_HZ[1]).contains(&self.sampling_rate_hz) {
-            return refused(format!(
-                "sampling_rate_hz is {}; it must be {} to {}",
-                self.sampling_rate_hz, RATES_HZ[0], RATES_HZ[1]
-            ));
-        }
-        if !(self.seconds > 0.0 && self.seconds <= LONGEST_SECONDS) {
-            return refused(format!("seconds is {}; it must be above 0 and up to {LONGEST_SECONDS}", self.seconds));
-        }
         let n = self.seconds * self.sampling_rate_hz as f64;
-        if self.patch_size == 0
-            || n.round() < 1.0
-            || (n - n.round()).abs() > 1e-6
-            || !self.n_times().is_multiple_of(self.patch_size)
-        {
+        let is_whole = n.round() >= 1.0 && (n - n.round()).abs() < 1e-6;
+        if !is_whole || !self.n_times().is_multiple_of(self.patch_size) {
             return refused(format!(
                 "patch_size is {}, but {} s at {} Hz are {n} samples in time, no multiple of it\nhint: with seconds = {} they are",
                 self.patch_size,
@@ -142,32 +100,11 @@ impl Options {
                 self.nearest_seconds()
             ));
         }
-        if !(self.csv_sampling_rate_hz > 0.0 && self.csv_sampling_rate_hz.is_finite()) {
-            return refused(format!("csv_sampling_rate_hz is {}; it must be above 0", self.csv_sampling_rate_hz));
-        }
-        if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
-            return refused(format!("mask_ratio is {}; it must be above 0 and below 1", self.mask_ratio));
-        }
         if self.n_masked() == self.leads.len() * self.n_patches() {
             return refused(format!(
                 "mask_ratio {} leaves no token visible\nhint: lower it, or raise seconds",
                 self.mask_ratio
             ));
-        }
-        if !(0.0..1.0).contains(&self.amplitude_scaling) {
-            return refused(format!(
-                "amplitude_scaling is {}; it must be at least 0 and below 1",
-                self.amplitude_scaling
-            ));
-        }
-        if !(0.0..=10.0).contains(&self.baseline_wander) {
-            return refused(format!("baseline_wander is {}; it must be 0 to 10", self.baseline_wander));
-        }
-        if !(0.0..1.0).contains(&self.lead_dropout) {
-            return refused(format!("lead_dropout is {}; it must be at least 0 and below 1", self.lead_dropout));
-        }
-        if self.group_column.is_some() && self.labels.is_none() {
-            return refused("group_column is a column of the table of labels; set labels as well".into());
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
 use medcoss_ecg::{Ecg, Options, Records};
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, sample_rng,
-    serde_json,
+    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, check_ranges, code,
+    sample_rng, serde_json,
 };
 
 fn open(base: &Path, data: &[&str], options: Value) -> Result<Records, Error> {
@@ -267,7 +267,8 @@ fn wrong_settings_are_named_with_a_remedy() {
         (json!({ "lead_dropout": 1.0 }), "lead_dropout"),
     ] {
         let given: Options = serde_json::from_value(options.clone()).unwrap();
-        let error = Ecg::geometry(&given).unwrap_err();
+        // As the SDK does before it calls the plugin.
+        let error = check_ranges(&given).and_then(|()| Ecg::geometry(&given)).unwrap_err();
         assert_eq!(error.code(), code::BAD_REQUEST);
         assert!(error.message().starts_with(name), "{options}: {error}");
     }
@@ -453,15 +454,13 @@ fn flat_records_are_skipped_and_complete() {
 #[test]
 fn records_of_one_patient_are_a_group() {
     let (folder, _) = synthetic(3, 2);
-    let table = "file,rhythm,patient\necg_0000.csv,normal,p1\necg_0001.hea,ectopic,p1\n";
+    let table = "file,rhythm,patient,site\necg_0000.csv,normal,p1,A\necg_0001.hea,ectopic,p1,B\n";
     std::fs::write(folder.path().join("patients.txt"), table).unwrap();
     let options = json!({
-        "labels": { "file": "patients.txt", "key_column": "file", "label_column": "rhythm" },
-        "group_column": "patient",
+        "labels": { "file": "patients.txt", "key_column": "file", "label_column": "rhythm", "group_column": "patient", "metadata_columns": ["site"] },
     });
     let dataset = open(folder.path(), &["."], options).unwrap();
     let groups: Vec<_> = (0..3).map(|index| dataset.record(index).group.unwrap()).collect();
     assert_eq!(groups, ["p1", "p1", "ecg_0002.hea"]);
-    let alone: Options = serde_json::from_value(json!({ "group_column": "patient" })).unwrap();
-    assert!(Ecg::geometry(&alone).unwrap_err().message().starts_with("group_column"));
+    assert_eq!((&dataset.record(1).metadata["site"], dataset.record(2).metadata.len()), (&json!("B"), 0));
 }

@@ -29,8 +29,9 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::clip_transform::{ASPECT, ClipTransform};
 use medcoss_formats::deidentify::Deidentifier;
-use medcoss_formats::group_by::labels_and_groups;
+use medcoss_formats::group_by::grouped_facts;
 use medcoss_sdk::image::Region;
+use medcoss_sdk::labels::FileFacts;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
@@ -54,6 +55,7 @@ impl Modality for Echo {
     const FILE_FORMATS: &'static [&'static str] = clip::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("group_column", "labels.group_column")];
 
     type Options = Options;
     type Dataset = Clips;
@@ -74,20 +76,8 @@ impl Modality for Echo {
         let OpenRequest { base, data, options, .. } = request;
         let transform = options.transform()?;
         let Found { files, account } = clip::find(&base, &data)?;
-        let groups = labels_and_groups(
-            &base,
-            &files,
-            options.labels.as_ref(),
-            options.group_column.as_deref(),
-            options.group_by,
-        )?;
-        Ok(Clips {
-            options: Options { labels: None, group_column: None, ..options },
-            transform,
-            files,
-            groups,
-            account,
-        })
+        let facts = grouped_facts(&base, &files, options.labels.as_ref(), options.group_by)?;
+        Ok(Clips { options: Options { labels: None, ..options }, transform, files, facts, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -101,8 +91,8 @@ pub struct Clips {
     options: Options,
     transform: ClipTransform,
     files: Vec<FoundFile>,
-    /// Label and group of each file.
-    groups: Vec<(Option<String>, String)>,
+    /// Label, group and what else is known of each file.
+    facts: Vec<FileFacts>,
     account: Account,
 }
 
@@ -168,8 +158,9 @@ impl Dataset for Clips {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        let (label, group) = &self.groups[index];
-        self.files[index].record().in_group(group.as_str()).labelled(label.clone())
+        let mut record = self.files[index].record();
+        self.facts[index].annotate(&mut record);
+        record
     }
 
     fn fingerprint(&self) -> Fingerprint {

@@ -47,8 +47,7 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         "frame_stride": 2,
         "size": 64,
         "colour": false,
-        "labels": { "file": TABLE, "key_column": "clip", "label_column": "function" },
-        "group_column": "patient",
+        "labels": { "file": TABLE, "key_column": "clip", "label_column": "function", "group_column": "patient" },
     });
     Ok(Synthesised { data: vec![PathBuf::from(".")], options })
 }

@@ -18,12 +18,10 @@
 
 mod edf;
 mod electrodes;
-mod filter;
 mod montage;
 mod options;
 mod recordings;
 mod rendering;
-mod resampling;
 mod saved;
 mod signal;
 mod stretch;
@@ -56,6 +54,7 @@ impl Modality for Eeg {
     const FILE_FORMATS: &'static [&'static str] = recordings::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("group_column", "labels.group_column")];
 
     type Options = Options;
     type Dataset = Windows;

@@ -1,156 +1,119 @@
 //! Settings of the plugin, and what they mean in samples.
 
 use medcoss_sdk::labels::LabelTable;
-use medcoss_sdk::{Axis, Continuous, Coordinate, Error, Geometry, in_range, mask};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use medcoss_sdk::{Axis, Continuous, Coordinate, Error, Geometry, choices, mask, options};
 
 use crate::electrodes::{TEN_TWENTY, canonical, place};
 
-/// Sampling rates that a sample may have, in Hz.
-const RATES_HZ: [usize; 2] = [20, 2000];
-/// Longest sample in seconds, and shortest stride.
-const LONGEST_SECONDS: f64 = 600.0;
+/// Shortest stride in seconds.
 const SHORTEST_STRIDE: f64 = 0.01;
-/// Most channels of a sample, and tokens of a channel.
+/// Most channels of a sample.
 const MAX_CHANNELS: usize = 256;
 /// Lowest frequency of a filter in Hz.
 const LOWEST_HZ: f64 = 0.01;
 
-/// What happens to a recording that lacks channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MissingChannels {
-    /// It is an invalid sample.
-    Refuse,
-    /// Tokens of the missing channels do not exist, if `min_channels_ratio` of the channels are there.
-    Mark,
+choices! {
+    /// What happens to a recording that lacks channels.
+    pub enum MissingChannels {
+        /// It is an invalid sample.
+        Refuse,
+        /// Tokens of the missing channels do not exist, if `min_channels_ratio` of the channels are there.
+        Mark,
+    }
 }
 
-/// What channels are measured against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Reference {
-    /// What they were recorded against.
-    Recorded,
-    /// The mean of the sample's channels at each time.
-    Average,
+choices! {
+    /// What channels are measured against.
+    pub enum Reference {
+        /// What they were recorded against.
+        Recorded,
+        /// The mean of the sample's channels at each time.
+        Average,
+    }
 }
 
-/// The deviation that channels are divided by, after their means are subtracted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Normalise {
-    /// Each channel by its own deviation.
-    Channel,
-    /// All channels by one deviation, so that their proportions stay.
-    Window,
-    /// By a tenth of a millivolt, whatever the deviation.
-    None,
+choices! {
+    /// The deviation that channels are divided by, after their means are subtracted.
+    pub enum Normalise {
+        /// Each channel by its own deviation.
+        Channel,
+        /// All channels by one deviation, so that their proportions stay.
+        Window,
+        /// By a tenth of a millivolt, whatever the deviation.
+        None,
+    }
 }
 
-/// Which tokens are masked in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Masking {
-    /// Any.
-    Random,
-    /// The same times in all channels. Harder: neighbouring electrodes record nearly the same.
-    Times,
+choices! {
+    /// Which tokens are masked in training.
+    pub enum Masking {
+        /// Any.
+        Random,
+        /// The same times in all channels. Harder: neighbouring electrodes record nearly the same.
+        Times,
+    }
 }
 
-/// Settings of the plugin.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Options {
-    /// Channels of a sample in their order, 1 to 256: electrodes (`Fp1`), or differences (`Fp1-F7`), as they were
-    /// recorded or from two electrodes. Former names (`T3`), upper case and the reference of the recording make no
-    /// difference.
-    pub channels: Vec<String>,
-    /// Recordings that lack channels: `mark` (their tokens do not exist) or `refuse` (invalid samples).
-    pub missing_channels: MissingChannels,
-    /// Least fraction of the channels that a recording must have where missing ones are marked, above 0 and up to 1.
-    pub min_channels_ratio: f64,
-    /// What channels are measured against: `recorded`, or `average`, the mean of the sample's channels.
-    pub reference: Reference,
-    /// Sampling rate in Hz that recordings are resampled to, 20 to 2000.
-    pub sampling_rate_hz: usize,
-    /// Length of a sample in seconds, up to 600.
-    pub seconds: f64,
-    /// Seconds from the beginning of a sample of a recording to that of the next, 0.01 and more. The default is
-    /// `seconds`, without overlap.
-    pub stride_seconds: Option<f64>,
-    /// Samples begin at the annotations with this text, instead of one after another.
-    pub window_annotation: Option<String>,
-    /// Samples in time that a token holds, at `sampling_rate_hz`; `seconds` is a whole number of tokens.
-    pub patch_size: usize,
-    /// Lower and upper end in Hz of the band that is kept, 0.01 Hz and more, below half of the sampling rate:
-    /// second-order Butterworth filters, forwards and backwards.
-    pub band_hz: Option<[f64; 2]>,
-    /// Frequency of the mains in Hz, 50 or 60, that is filtered out.
-    pub notch_hz: Option<f64>,
-    /// Normalisation of channels to mean 0 and deviation 1: `channel` (by the deviation of each channel), `window` (by
-    /// one deviation of all channels) or `none` (mean 0, in units of 100 microvolts).
-    pub normalise: Normalise,
-    /// Largest absolute value after normalisation, 1 to 1000; what is beyond is clipped.
-    pub clip: f32,
-    /// Samples none of whose channels varies by this many microvolts, 0 and more, are skipped in training: there is
-    /// nothing to learn.
-    pub flat_uv: f64,
-    /// Fraction of the tokens that are masked in training, above 0 and below 1.
-    pub mask_ratio: f64,
-    /// Which tokens are masked: `random`, or `times`, the same times in all channels.
-    pub masking: Masking,
-    /// Largest time shift of a training sample, forwards or backwards, as a fraction of the stride, 0 to 1. Samples
-    /// stay within the recording.
-    pub time_shift: f64,
-    /// Largest relative change of amplitude in training, 0 to below 1: all channels of a sample are scaled by one
-    /// random factor.
-    pub amplitude_scaling: f32,
-    /// Probability, from 0 to below 1, that a channel of a training sample is left out: its tokens do not exist.
-    pub channel_dropout: f64,
-    /// Table with a label for each file. Only evaluation looks at labels.
-    pub labels: Option<LabelTable>,
-    /// Column of the table of labels with the patient. Samples of one patient are one group; without it those of one
-    /// file are.
-    pub group_column: Option<String>,
-    /// Whether the label of a sample is the text of the annotation whose duration covers most of it, and at least half.
-    /// The table of labels counts before annotations.
-    pub annotation_labels: bool,
-}
-
-impl Default for Options {
-    /// Rate, token, band and masked share of LaBraM (Jiang et al., ICLR 2024, arXiv 2405.18765).
-    fn default() -> Self {
-        Self {
-            channels: TEN_TWENTY.map(String::from).to_vec(),
-            missing_channels: MissingChannels::Mark,
-            min_channels_ratio: 0.5,
-            reference: Reference::Recorded,
-            sampling_rate_hz: 200,
-            seconds: 10.0,
-            stride_seconds: None,
-            window_annotation: None,
-            patch_size: 200,
-            band_hz: Some([0.1, 75.0]),
-            notch_hz: None,
-            normalise: Normalise::Window,
-            clip: 20.0,
-            flat_uv: 0.5,
-            mask_ratio: 0.5,
-            masking: Masking::Random,
-            time_shift: 0.5,
-            amplitude_scaling: 0.1,
-            channel_dropout: 0.0,
-            labels: None,
-            group_column: None,
-            annotation_labels: false,
-        }
+options! {
+    /// Settings of the plugin. The defaults are rate, token, band and masked share of LaBraM (Jiang et al., ICLR 2024, arXiv 2405.18765).
+    pub struct Options {
+        /// Channels of a sample in their order, 1 to 256: electrodes (`Fp1`), or differences (`Fp1-F7`), as they were
+        /// recorded or from two electrodes. Former names (`T3`), upper case and the reference of the recording make no
+        /// difference.
+        pub channels: Vec<String> = TEN_TWENTY.map(String::from).to_vec(),
+        /// Recordings that lack channels: `mark` (their tokens do not exist) or `refuse` (invalid samples).
+        pub missing_channels: MissingChannels = MissingChannels::Mark,
+        /// Least fraction of the channels that a recording must have where missing ones are marked, above 0 and up to 1.
+        pub min_channels_ratio: f64 = 0.5 => LeftOpen(0.0, 1.0),
+        /// What channels are measured against: `recorded`, or `average`, the mean of the sample's channels.
+        pub reference: Reference = Reference::Recorded,
+        /// Sampling rate in Hz that recordings are resampled to, 20 to 2000.
+        pub sampling_rate_hz: usize = 200 => 20..=2000,
+        /// Length of a sample in seconds, up to 600.
+        pub seconds: f64 = 10.0 => LeftOpen(0.0, 600.0),
+        /// Seconds from the beginning of a sample of a recording to that of the next, 0.01 and more. The default is
+        /// `seconds`, without overlap.
+        pub stride_seconds: Option<f64> = None => SHORTEST_STRIDE..,
+        /// Samples begin at the annotations with this text, instead of one after another.
+        pub window_annotation: Option<String> = None,
+        /// Samples in time that a token holds, at `sampling_rate_hz`; `seconds` is a whole number of tokens.
+        pub patch_size: usize = 200 => 1..,
+        /// Lower and upper end in Hz of the band that is kept, 0.01 Hz and more, below half of the sampling rate:
+        /// second-order Butterworth filters, forwards and backwards.
+        pub band_hz: Option<[f64; 2]> = Some([0.1, 75.0]) => LOWEST_HZ..,
+        /// Frequency of the mains in Hz, 50 or 60, that is filtered out.
+        pub notch_hz: Option<f64> = None,
+        /// Normalisation of channels to mean 0 and deviation 1: `channel` (by the deviation of each channel), `window` (by
+        /// one deviation of all channels) or `none` (mean 0, in units of 100 microvolts).
+        pub normalise: Normalise = Normalise::Window,
+        /// Largest absolute value after normalisation, 1 to 1000; what is beyond is clipped.
+        pub clip: f32 = 20.0 => 1.0..=1000.0,
+        /// Samples none of whose channels varies by this many microvolts, 0 and more, are skipped in training: there is
+        /// nothing to learn.
+        pub flat_uv: f64 = 0.5 => 0.0..,
+        /// Fraction of the tokens that are masked in training, above 0 and below 1.
+        pub mask_ratio: f64 = 0.5 => Open(0.0, 1.0),
+        /// Which tokens are masked: `random`, or `times`, the same times in all channels.
+        pub masking: Masking = Masking::Random,
+        /// Largest time shift of a training sample, forwards or backwards, as a fraction of the stride, 0 to 1. Samples
+        /// stay within the recording.
+        pub time_shift: f64 = 0.5 => 0.0..=1.0,
+        /// Largest relative change of amplitude in training, 0 to below 1: all channels of a sample are scaled by one
+        /// random factor.
+        pub amplitude_scaling: f32 = 0.1 => 0.0..1.0,
+        /// Probability, from 0 to below 1, that a channel of a training sample is left out: its tokens do not exist.
+        pub channel_dropout: f64 = 0.0 => 0.0..1.0,
+        /// Table with a label for each file, and more: the column of the patient, `group_column`, makes the samples of one
+        /// patient a group; without it those of one file are. Only evaluation looks at labels and groups.
+        pub labels: Option<LabelTable> = None,
+        /// Whether the label of a sample is the text of the annotation whose duration covers most of it, and at least half.
+        /// The table of labels counts before annotations.
+        pub annotation_labels: bool = false,
     }
 }
 
 impl Options {
-    /// Checks the ranges.
+    /// Checks what the ranges of single options cannot say.
     ///
     /// # Errors
     /// The first setting that is out of range, by its name.
@@ -164,27 +127,18 @@ impl Options {
             let found = &self.channels[at];
             return refused(format!("channels has {found:?} as entry {}, empty or for the second time", at + 1));
         }
-        if !(self.min_channels_ratio > 0.0 && self.min_channels_ratio <= 1.0) {
-            return refused(format!(
-                "min_channels_ratio is {}; it must be above 0 and up to 1",
-                self.min_channels_ratio
-            ));
-        }
         if self.reference == Reference::Average && named.iter().any(|name| name.contains('-')) {
             return refused(
                 "reference is average, but channels has differences, which have no common reference".into(),
             );
         }
-        in_range("sampling_rate_hz", self.sampling_rate_hz, RATES_HZ[0]..=RATES_HZ[1])?;
-        if !(self.seconds > 0.0 && self.seconds <= LONGEST_SECONDS) {
-            return refused(format!("seconds is {}; it must be above 0 and up to {LONGEST_SECONDS}", self.seconds));
-        }
-        if !(self.stride() >= SHORTEST_STRIDE && self.stride().is_finite()) {
+        // Without the option the stride is `seconds`, which may be shorter.
+        if self.stride() < SHORTEST_STRIDE {
             return refused(format!("stride_seconds is {}; it must be {SHORTEST_STRIDE} or more", self.stride()));
         }
         let n = self.seconds * self.sampling_rate_hz as f64;
         let is_whole = n.round() >= 1.0 && (n - n.round()).abs() < 1e-6;
-        if self.patch_size == 0 || !is_whole || !self.n_times().is_multiple_of(self.patch_size) {
+        if !is_whole || !self.n_times().is_multiple_of(self.patch_size) {
             return refused(format!(
                 "patch_size is {}, but {} s at {} Hz are {n} samples in time, no multiple of it\nhint: with seconds = {} they are",
                 self.patch_size,
@@ -204,27 +158,9 @@ impl Options {
         if let Some(hz) = self.notch_hz.filter(|hz| ![50.0, 60.0].contains(hz)) {
             return refused(format!("notch_hz is {hz}; it must be 50 or 60"));
         }
-        in_range("clip", self.clip, 1.0..=1000.0)?;
-        if !(self.flat_uv >= 0.0 && self.flat_uv.is_finite()) {
-            return refused(format!("flat_uv is {}; it must be 0 or more", self.flat_uv));
-        }
-        if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
-            return refused(format!("mask_ratio is {}; it must be above 0 and below 1", self.mask_ratio));
-        }
         if self.n_masked() == self.channels.len() * self.n_patches() {
             let ratio = self.mask_ratio;
             return refused(format!("mask_ratio {ratio} leaves no token visible\nhint: lower it, or raise seconds"));
-        }
-        in_range("time_shift", self.time_shift, 0.0..=1.0)?;
-        if !(0.0..1.0).contains(&self.amplitude_scaling) {
-            let found = self.amplitude_scaling;
-            return refused(format!("amplitude_scaling is {found}; it must be at least 0 and below 1"));
-        }
-        if !(0.0..1.0).contains(&self.channel_dropout) {
-            return refused(format!("channel_dropout is {}; it must be at least 0 and below 1", self.channel_dropout));
-        }
-        if self.group_column.is_some() && self.labels.is_none() {
-            return refused("group_column is a column of the table of labels; set labels as well".into());
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use medcoss_sdk::labels::FileFacts;
 use medcoss_sdk::{Account, Error, Found, FoundFile, SampleRecord, code, find_files, log};
 
 use crate::edf::{Annotation, EdfFile, Segment, Timeline};
@@ -24,8 +25,8 @@ const COVERED: f64 = 0.5;
 #[derive(Debug)]
 pub(crate) struct Recording {
     pub file: FoundFile,
-    pub label: Option<String>,
-    pub group: Option<String>,
+    /// What the table of labels says of it.
+    pub facts: FileFacts,
     /// Of annotations those with a duration, where they are labels. `Err`: the file counts as one sample, which cannot
     /// be loaded.
     pub timeline: Result<Timeline, Error>,
@@ -58,16 +59,9 @@ impl Recordings {
     pub(crate) fn open(base: &Path, entries: &[PathBuf], options: &Options) -> Result<Self, Error> {
         let accepts = |name: &str| name.ends_with(".edf") || name.ends_with(".bdf") || name.ends_with(".rec");
         let Found { files, mut account } = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
-        let none = || vec![None; files.len()];
-        let (labels, groups) = match &options.labels {
-            Some(table) => {
-                let groups = options.group_column.as_ref().map(|column| table.column_of(column, base, &files));
-                (table.labels_of(base, &files)?, groups.unwrap_or_else(|| Ok(none()))?)
-            }
-            None => (none(), none()),
-        };
+        let facts = FileFacts::of_files(options.labels.as_ref(), base, &files)?;
         let (mut recordings, mut all_windows, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for (file, (label, group)) in files.into_iter().zip(labels.into_iter().zip(groups)) {
+        for (file, facts) in files.into_iter().zip(facts) {
             let number = recordings.len() as u32;
             let timeline = match listed(&file, number, options) {
                 Ok(None) => {
@@ -84,7 +78,7 @@ impl Recordings {
                     Err(error)
                 }
             };
-            recordings.push(Recording { file, label, group, timeline });
+            recordings.push(Recording { file, facts, timeline });
         }
         let (n_bad, n) = (errors.len(), recordings.len());
         match errors.into_iter().next() {
@@ -100,12 +94,18 @@ impl Recordings {
     /// Record of a sample: a window of a file, `#s=` and the seconds from the file's beginning.
     pub(crate) fn record(&self, index: usize, options: &Options) -> SampleRecord {
         let window = self.windows[index];
-        let Recording { file, label, group, timeline } = &self.recordings[window.recording as usize];
-        let group = group.as_deref().unwrap_or(&file.id);
-        let Ok(timeline) = timeline else { return file.record().in_group(group).labelled(label.clone()) };
-        let begin = timeline.segments[window.segment as usize].onset + window.start;
-        let said = || label_of(&timeline.annotations, begin, options.seconds);
-        file.record_of_part(format!("s={}", seconds(begin))).in_group(group).labelled(label.clone().or_else(said))
+        let Recording { file, facts, timeline } = &self.recordings[window.recording as usize];
+        let record = match timeline {
+            Ok(timeline) => {
+                let begin = timeline.segments[window.segment as usize].onset + window.start;
+                let said = label_of(&timeline.annotations, begin, options.seconds);
+                file.record_of_part(format!("s={}", seconds(begin))).labelled(said)
+            }
+            Err(_) => file.record(),
+        };
+        let mut record = record.in_group(file.id.as_str());
+        facts.annotate(&mut record);
+        record
     }
 }
 

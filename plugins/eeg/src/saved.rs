@@ -25,7 +25,6 @@ pub(crate) fn options(options: &Options) -> Options {
         window_annotation: Some(WINDOW.into()),
         stride_seconds: Some(options.stride()),
         labels: None,
-        group_column: None,
         annotation_labels: false,
         ..options.clone()
     }

@@ -1,12 +1,11 @@
 //! The values of a window: read, filtered, resampled, mixed to channels.
 
 use medcoss_sdk::Error;
+use medcoss_sdk::signal::{Kernel, Resampling, SecondOrder};
 
 use crate::edf::{EdfFile, Segment};
-use crate::filter::Filter;
 use crate::montage::{self, Mixture};
 use crate::options::{Options, Reference};
-use crate::resampling::Places;
 
 /// Longest stretch in seconds that is read before and behind a window, for filters to settle in.
 const MAX_SETTLING_SECONDS: f64 = 10.0;
@@ -67,36 +66,37 @@ fn of_one_rate(
     signals: &[usize],
     options: &Options,
 ) -> Result<Vec<Vec<f64>>, Error> {
-    let Some(&first) = signals.first() else { return Ok(Vec::new()) };
-    let rate_hz = edf.header.rate_hz(first);
-    let n_samples = edf.header.signals[first].n_samples;
+    let Some(&one) = signals.first() else { return Ok(Vec::new()) };
+    let rate_hz = edf.header.rate_hz(one);
+    let n_samples = edf.header.signals[one].n_samples;
     let n_in = segment.n_records * n_samples;
     let step = rate_hz / options.sampling_rate_hz as f64;
-    let places = Places { n: options.n_times(), first: start * rate_hz, step };
+    let places = Resampling { n: options.n_times(), first: start * rate_hz, step, kernel: Kernel::Hann };
     let settling = (settling_seconds(options) * rate_hz).round() as u64;
-    let reach = places.reach(n_in);
-    let reach = reach.start.saturating_sub(settling)..reach.end.saturating_add(settling).min(n_in);
+    let reach = places.reach(usize::try_from(n_in).unwrap_or(usize::MAX));
+    let first = (reach.start as u64).saturating_sub(settling);
+    let end = (reach.end as u64).saturating_add(settling).min(n_in);
     let begin = segment.first_record * n_samples;
-    let filters = filters(options, rate_hz);
+    let filters = filters(options, rate_hz)?;
     let mut read = Vec::with_capacity(signals.len());
     for &signal in signals {
-        let mut values = edf.read(signal, begin + reach.start..begin + reach.end)?;
+        let mut values = edf.read(signal, begin + first..begin + end)?;
         filters.iter().for_each(|filter| filter.apply(&mut values));
         read.push(values);
     }
-    Ok(places.resampled(&read, reach.start))
+    Ok(places.resample(&read, first as usize))
 }
 
 /// The filters of the options at a signal's sampling rate. What the signal cannot hold needs no filter.
-fn filters(options: &Options, rate_hz: f64) -> Vec<Filter> {
+fn filters(options: &Options, rate_hz: f64) -> Result<Vec<SecondOrder>, Error> {
     let mut filters = Vec::new();
     let fits = |hz: f64| hz < 0.49 * rate_hz;
     if let Some([low, high]) = options.band_hz {
-        filters.extend(fits(low).then(|| Filter::high_pass(low / rate_hz)));
-        filters.extend(fits(high).then(|| Filter::low_pass(high / rate_hz)));
+        filters.extend(fits(low).then(|| SecondOrder::high_pass(low, rate_hz)).transpose()?);
+        filters.extend(fits(high).then(|| SecondOrder::low_pass(high, rate_hz)).transpose()?);
     }
-    filters.extend(options.notch_hz.filter(|&hz| fits(hz)).map(|hz| Filter::notch(hz / rate_hz)));
-    filters
+    filters.extend(options.notch_hz.filter(|&hz| fits(hz)).map(|hz| SecondOrder::notch(hz, rate_hz)).transpose()?);
+    Ok(filters)
 }
 
 fn mixed(mixtures: &[Option<Mixture>], used: &[usize], resampled: &[Vec<f64>], n_times: usize) -> Stretch {

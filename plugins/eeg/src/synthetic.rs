@@ -50,8 +50,7 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         "seconds": 2.0,
         "patch_size": 50,
         "band_hz": [0.5, 40.0],
-        "labels": { "file": TABLE, "key_column": "file", "label_column": "eyes" },
-        "group_column": "patient",
+        "labels": { "file": TABLE, "key_column": "file", "label_column": "eyes", "group_column": "patient" },
     });
     Ok(Synthesised { data: vec![PathBuf::from(".")], options })
 }

@@ -22,7 +22,8 @@ mod volume;
 
 use std::path::Path;
 
-use medcoss_formats::group_by::labels_and_groups;
+use medcoss_formats::group_by::grouped_facts;
+use medcoss_sdk::labels::FileFacts;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
     Account, Dataset, Error, FileGrid, Fingerprint, Geometry, Modality, OpenRequest, Patches, Rendering, Sample,
@@ -51,6 +52,7 @@ impl Modality for Oct {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const KNOWS_GRIDS: bool = true;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("group_column", "labels.group_column")];
 
     type Options = Options;
     type Dataset = Volumes;
@@ -72,25 +74,19 @@ impl Modality for Oct {
         options.check()?;
         let (found, account) = volume::find(&base, &data)?;
         let named: Vec<_> = found.iter().map(Volume::named).collect();
-        let labels = labels_and_groups(
-            &base,
-            &named,
-            options.labels.as_ref(),
-            options.group_column.as_deref(),
-            options.group_by,
-        )?;
+        let facts = grouped_facts(&base, &named, options.labels.as_ref(), options.group_by)?;
         let (mut volumes, mut windows) = (Vec::new(), Vec::new());
-        for (number, (volume, (label, group))) in found.into_iter().zip(labels).enumerate() {
+        for (number, (volume, facts)) in found.into_iter().zip(facts).enumerate() {
             let info = volume.info();
             let starts = info.as_ref().map_or_else(|_| vec![0], |info| slices::starts(info.n_slices, &options));
             windows.extend(starts.into_iter().map(|first| (number, first)));
-            volumes.push(Entry { volume, info, label, group });
+            volumes.push(Entry { volume, info, facts });
         }
         let errors: Vec<&Error> = volumes.iter().filter_map(|entry| entry.info.as_ref().err()).collect();
         if let Some(first) = errors.first() {
             log::warn(&format!("{} of {} volumes cannot be read; the first: {first}", errors.len(), volumes.len()));
         }
-        Ok(Volumes { options: Options { labels: None, group_column: None, ..options }, volumes, windows, account })
+        Ok(Volumes { options: Options { labels: None, ..options }, volumes, windows, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -103,8 +99,7 @@ impl Modality for Oct {
 struct Entry {
     volume: Volume,
     info: Result<VolumeInfo, Error>,
-    label: Option<String>,
-    group: String,
+    facts: FileFacts,
 }
 
 /// Dataset of opened volumes: some slices of a volume are a sample.
@@ -144,14 +139,14 @@ impl Dataset for Volumes {
 
     fn record(&self, index: usize) -> SampleRecord {
         let (number, first) = self.windows[index];
-        let Entry { volume, info, label, group } = &self.volumes[number];
+        let Entry { volume, info, facts } = &self.volumes[number];
         let file = &volume.files()[0];
         let is_one = info.as_ref().map_or(true, |info| info.n_slices <= self.options.size[0]);
-        let record = if is_one { file.record() } else { file.record_of_part(format!("b={first:04}")) };
-        let mut record = record.in_group(group.as_str()).labelled(label.clone());
+        let mut record = if is_one { file.record() } else { file.record_of_part(format!("b={first:04}")) };
         if let Ok(VolumeInfo { spacing_mm: Some(spacing_mm), .. }) = info {
             record.metadata.insert("spacing_mm".into(), json!(spacing_mm));
         }
+        facts.annotate(&mut record);
         record
     }
 

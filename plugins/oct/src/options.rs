@@ -2,96 +2,71 @@
 
 use medcoss_formats::group_by::GroupBy;
 use medcoss_sdk::labels::LabelTable;
-use medcoss_sdk::{Axis, Continuous, Error, Geometry, in_range, mask};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use medcoss_sdk::{Axis, Continuous, Error, Geometry, choices, mask, options};
 
 /// Largest sides of a sample, and of a patch: slices, rows, columns.
 const LARGEST: [usize; 3] = [256, 1024, 1024];
 const LARGEST_PATCH: [usize; 3] = [16, 64, 64];
 
-/// What happens to volumes that have fewer slices than a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ShortVolumes {
-    /// They are invalid samples.
-    Refuse,
-    /// Tokens behind the last slice do not exist.
-    Mark,
+choices! {
+    /// What happens to volumes that have fewer slices than a sample.
+    pub enum ShortVolumes {
+        /// They are invalid samples.
+        Refuse,
+        /// Tokens behind the last slice do not exist.
+        Mark,
+    }
 }
 
-/// Which tokens are masked in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Masking {
-    /// Any.
-    Random,
-    /// The same places in all slices. Harder: neighbouring slices look alike.
-    Tubes,
+choices! {
+    /// Which tokens are masked in training.
+    pub enum Masking {
+        /// Any.
+        Random,
+        /// The same places in all slices. Harder: neighbouring slices look alike.
+        Tubes,
+    }
 }
 
-/// Settings of the plugin.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Options {
-    /// Slices, rows and columns of a sample: multiples of `patch_size`, up to 256, 1024 and 1024. With 1 slice each
-    /// B-scan is a sample.
-    pub size: [usize; 3],
-    /// Slices, rows and columns of a token, up to 16, 64 and 64. Slices lie further apart than pixels, so a token has
-    /// few of them.
-    pub patch_size: [usize; 3],
-    /// Stride in slices from one sample of a volume to the next; 0 stands for the slices of a sample. The last sample
-    /// ends with the volume.
-    pub stride: usize,
-    /// Volumes with fewer slices than a sample: `mark` (tokens behind the last slice do not exist) or `refuse` (invalid
-    /// samples).
-    pub short_volumes: ShortVolumes,
-    /// Fraction of the tokens that are masked in training, above 0 and below 1.
-    pub mask_ratio: f64,
-    /// Which tokens are masked: `random`, or `tubes`, the same places in all slices.
-    pub masking: Masking,
-    /// Least and largest fraction of a slice's area in a random crop, in training. All slices of a sample are cropped alike.
-    pub crop_scale: [f64; 2],
-    /// Whether training samples are flipped left to right with probability 1/2, which makes a right eye a left one.
-    pub horizontal_flip: bool,
-    /// Largest relative change of brightness in training, 0 to below 1: all slices of a sample are scaled by one random
-    /// factor.
-    pub brightness: f32,
-    /// Samples whose grey has a smaller standard deviation than this, 0 to 1, are skipped in training: there is nothing
-    /// to learn.
-    pub flat: f32,
-    /// Table with a label for each volume: by the name of its file, or of its folder of slices. Only evaluation looks
-    /// at labels.
-    pub labels: Option<LabelTable>,
-    /// Column of the table of labels with the patient. Samples of one patient are one group.
-    pub group_column: Option<String>,
-    /// What is a group where the table names none: `file` (each volume) or `folder` (all volumes of a folder, a patient).
-    pub group_by: GroupBy,
-}
-
-impl Default for Options {
-    /// Patches, masked share and size of OCTCube (Liu et al. 2024, arXiv 2408.11227), with fewer slices.
-    fn default() -> Self {
-        Self {
-            size: [24, 256, 256],
-            patch_size: [3, 16, 16],
-            stride: 0,
-            short_volumes: ShortVolumes::Mark,
-            mask_ratio: 0.9,
-            masking: Masking::Random,
-            crop_scale: [0.6, 1.0],
-            horizontal_flip: true,
-            brightness: 0.1,
-            flat: 0.005,
-            labels: None,
-            group_column: None,
-            group_by: GroupBy::File,
-        }
+options! {
+    /// Settings of the plugin. The defaults are patches, masked share and size of OCTCube (Liu et al. 2024, arXiv 2408.11227), with fewer slices.
+    pub struct Options {
+        /// Slices, rows and columns of a sample: multiples of `patch_size`, up to 256, 1024 and 1024. With 1 slice each
+        /// B-scan is a sample.
+        pub size: [usize; 3] = [24, 256, 256],
+        /// Slices, rows and columns of a token, up to 16, 64 and 64. Slices lie further apart than pixels, so a token has
+        /// few of them.
+        pub patch_size: [usize; 3] = [3, 16, 16],
+        /// Stride in slices from one sample of a volume to the next; 0 stands for the slices of a sample. The last sample
+        /// ends with the volume.
+        pub stride: usize = 0,
+        /// Volumes with fewer slices than a sample: `mark` (tokens behind the last slice do not exist) or `refuse` (invalid
+        /// samples).
+        pub short_volumes: ShortVolumes = ShortVolumes::Mark,
+        /// Fraction of the tokens that are masked in training, above 0 and below 1.
+        pub mask_ratio: f64 = 0.9 => Open(0.0, 1.0),
+        /// Which tokens are masked: `random`, or `tubes`, the same places in all slices.
+        pub masking: Masking = Masking::Random,
+        /// Least and largest fraction of a slice's area in a random crop, in training. All slices of a sample are cropped alike.
+        pub crop_scale: [f64; 2] = [0.6, 1.0] => LeftOpen(0.0, 1.0),
+        /// Whether training samples are flipped left to right with probability 1/2, which makes a right eye a left one.
+        pub horizontal_flip: bool = true,
+        /// Largest relative change of brightness in training, 0 to below 1: all slices of a sample are scaled by one random
+        /// factor.
+        pub brightness: f32 = 0.1 => 0.0..1.0,
+        /// Samples whose grey has a smaller standard deviation than this, 0 to 1, are skipped in training: there is nothing
+        /// to learn.
+        pub flat: f32 = 0.005 => 0.0..=1.0,
+        /// Table with a label for each volume, by the name of its file or of its folder of slices, and more: the column of
+        /// the patient, `group_column`, makes the samples of one patient a group. Only evaluation looks at labels and groups.
+        pub labels: Option<LabelTable> = None,
+        /// What is a group where the table names none: `file` (each volume) or `folder` (all volumes of a folder, a patient).
+        pub group_by: GroupBy = GroupBy::File,
     }
 }
 
 impl Options {
-    /// Checks the ranges.
+    /// Checks what the ranges of single options cannot say.
     ///
     /// # Errors
     /// The first setting that is out of range, by its name.
@@ -110,23 +85,11 @@ impl Options {
                 "size is {size:?}; it must be multiples of patch_size {patch_size:?}, up to {LARGEST:?}"
             ));
         }
-        if !(mask_ratio > 0.0 && mask_ratio < 1.0) {
-            return refused(format!("mask_ratio is {mask_ratio}; it must be above 0 and below 1"));
-        }
         if self.n_masked() == self.grid().iter().product::<usize>() {
             return refused(format!("mask_ratio {mask_ratio} leaves no token visible\nhint: lower it, or raise size"));
         }
-        if !(least > 0.0 && least <= most && most <= 1.0) {
-            return refused(format!(
-                "crop_scale is [{least}, {most}]; it must be two fractions above 0 and up to 1, the smaller first"
-            ));
-        }
-        if !(0.0..1.0).contains(&self.brightness) {
-            return refused(format!("brightness is {}; it must be at least 0 and below 1", self.brightness));
-        }
-        in_range("flat", self.flat, 0.0..=1.0)?;
-        if self.group_column.is_some() && self.labels.is_none() {
-            return refused("group_column is a column of the table of labels; set labels as well".into());
+        if least > most {
+            return refused(format!("crop_scale is [{least}, {most}]; the smaller fraction must come first"));
         }
         Ok(())
     }

@@ -57,8 +57,7 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         "size": [6, 48, 64],
         "patch_size": [3, 16, 16],
         "mask_ratio": 0.75,
-        "labels": { "file": TABLE, "key_column": "eye", "label_column": "finding" },
-        "group_column": "patient",
+        "labels": { "file": TABLE, "key_column": "eye", "label_column": "finding", "group_column": "patient" },
     });
     Ok(Synthesised { data: vec![PathBuf::from(".")], options })
 }

@@ -7,8 +7,8 @@ use medcoss_formats::dicom::write_multi_frame::{Kind, MultiFrameFile, WrittenFra
 use medcoss_oct::{Oct, Options, Volumes};
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, sample_rng,
-    serde_json,
+    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, check_ranges, code,
+    sample_rng, serde_json,
 };
 
 fn open(base: &Path, data: &[&str], options: Value) -> Result<Volumes, Error> {
@@ -188,7 +188,7 @@ fn groups_are_volumes_or_folders() {
     let (folder, _, options) = synthetic(4, 2);
     let groups = |by: &str| -> Vec<String> {
         let mut options = options.clone();
-        options["group_column"] = Value::Null;
+        options["labels"]["group_column"] = Value::Null;
         options["group_by"] = by.into();
         let dataset = open(folder.path(), &["."], options).unwrap();
         (0..dataset.len()).step_by(2).map(|index| dataset.record(index).group.unwrap()).collect()
@@ -294,10 +294,10 @@ fn wrong_settings_are_named() {
         (json!({ "crop_scale": [0.9, 0.1] }), "crop_scale"),
         (json!({ "brightness": 1.0 }), "brightness"),
         (json!({ "flat": 2.0 }), "flat"),
-        (json!({ "group_column": "patient" }), "group_column"),
     ] {
         let given: Options = serde_json::from_value(options.clone()).unwrap();
-        let error = Oct::geometry(&given).unwrap_err();
+        // As the SDK does before it calls the plugin.
+        let error = check_ranges(&given).and_then(|()| Oct::geometry(&given)).unwrap_err();
         assert_eq!(error.code(), code::BAD_REQUEST);
         assert!(error.message().starts_with(name), "{options}: {error}");
     }

@@ -23,6 +23,7 @@ use medcoss_formats::label_image;
 use medcoss_sdk::image::Resizable;
 use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::labels::FileFacts;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
     Account, Dataset, Error, FileGrid, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering,
@@ -83,16 +84,13 @@ impl Modality for Pathology {
         let options = request.options;
         options.check()?;
         let Found { files, mut account } = tiles::find(&request.base, &request.data)?;
-        let labels = match &options.labels {
-            Some(table) => table.labels_of(&request.base, &files)?,
-            None => vec![None; files.len()],
-        };
+        let facts = FileFacts::of_files(options.labels.as_ref(), &request.base, &files)?;
         let mut fingerprint = Fingerprint::default();
         for file in &files {
             fingerprint.add_file(file);
         }
         let (transform, tiles) = (options.transform(), Tiles::list(files, &options, &mut account)?);
-        Ok(Tissue { options: Options { labels: None, ..options }, transform, tiles, labels, fingerprint, account })
+        Ok(Tissue { options: Options { labels: None, ..options }, transform, tiles, facts, fingerprint, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -107,7 +105,7 @@ pub struct Tissue {
     transform: ImageTransform,
     tiles: Tiles,
     /// One a file.
-    labels: Vec<Option<String>>,
+    facts: Vec<FileFacts>,
     fingerprint: Fingerprint,
     account: Account,
 }
@@ -122,7 +120,9 @@ impl Dataset for Tissue {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        self.tiles.record(index).labelled(self.labels[self.tiles.file_of(index)].clone())
+        let mut record = self.tiles.record(index);
+        self.facts[self.tiles.file_of(index)].annotate(&mut record);
+        record
     }
 
     fn fingerprint(&self) -> Fingerprint {

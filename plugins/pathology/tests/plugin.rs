@@ -65,6 +65,28 @@ fn synthetic_files_open_with_labels_and_stable_ids() {
 }
 
 #[test]
+fn tiles_and_slides_of_one_patient_are_a_group_where_the_table_says_so() {
+    let (folder, _) = synthetic(5, serde_json::json!({}));
+    let table = "file,nuclei,patient\nslide.tif,,p7\ntile_0000.png,dense,p7\n";
+    std::fs::write(folder.path().join("patients.csv"), table).unwrap();
+    let labels = serde_json::json!({
+        "file": "patients.csv", "key_column": "file", "label_column": "nuclei", "group_column": "patient",
+    });
+    let dataset = open(
+        folder.path(),
+        &["."],
+        serde_json::json!({ "size": 64, "slide_min_side": 64, "tile_size": 64, "labels": labels }),
+    )
+    .unwrap();
+    let n_of_slide = ids(&dataset).iter().filter(|id| id.starts_with("slide.tif#")).count();
+    let of_patient =
+        (0..dataset.len()).map(|index| dataset.record(index)).filter(|record| record.group.as_deref() == Some("p7"));
+    let labels: Vec<_> = of_patient.map(|record| record.label).collect();
+    assert!(n_of_slide > 1 && labels.len() == n_of_slide + 1, "{labels:?}");
+    assert_eq!(labels.iter().flatten().collect::<Vec<_>>(), ["dense"]);
+}
+
+#[test]
 fn the_same_seed_writes_the_same_files() {
     let (first, _) = synthetic(5, serde_json::json!({}));
     let (again, _) = synthetic(5, serde_json::json!({}));

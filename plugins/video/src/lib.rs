@@ -21,8 +21,9 @@ use std::path::Path;
 
 use medcoss_formats::clip_transform::{ASPECT, ClipTransform};
 use medcoss_formats::deidentify::Deidentifier;
-use medcoss_formats::group_by::labels_and_groups;
+use medcoss_formats::group_by::grouped_facts;
 use medcoss_sdk::image::Region;
+use medcoss_sdk::labels::FileFacts;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
     Account, Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord, SampleRng,
@@ -47,7 +48,7 @@ impl Modality for Video {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
-        &[("frames", "num_frames"), ("every", "frame_stride")];
+        &[("frames", "num_frames"), ("every", "frame_stride"), ("group_column", "labels.group_column")];
 
     type Options = Options;
     type Dataset = Clips;
@@ -61,20 +62,8 @@ impl Modality for Video {
         let transform = options.transform()?;
         let (clips, account) = clip::find(&base, &data)?;
         let named: Vec<_> = clips.iter().map(Clip::named).collect();
-        let groups = labels_and_groups(
-            &base,
-            &named,
-            options.labels.as_ref(),
-            options.group_column.as_deref(),
-            options.group_by,
-        )?;
-        Ok(Clips {
-            options: Options { labels: None, group_column: None, ..options },
-            transform,
-            clips,
-            groups,
-            account,
-        })
+        let facts = grouped_facts(&base, &named, options.labels.as_ref(), options.group_by)?;
+        Ok(Clips { options: Options { labels: None, ..options }, transform, clips, facts, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -88,8 +77,8 @@ pub struct Clips {
     options: Options,
     transform: ClipTransform,
     clips: Vec<Clip>,
-    /// Label and group of each clip.
-    groups: Vec<(Option<String>, String)>,
+    /// Label, group and what else is known of each clip.
+    facts: Vec<FileFacts>,
     account: Account,
 }
 
@@ -141,8 +130,9 @@ impl Dataset for Clips {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        let (label, group) = &self.groups[index];
-        self.clips[index].files()[0].record().in_group(group.as_str()).labelled(label.clone())
+        let mut record = self.clips[index].files()[0].record();
+        self.facts[index].annotate(&mut record);
+        record
     }
 
     fn fingerprint(&self) -> Fingerprint {

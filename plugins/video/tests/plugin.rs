@@ -11,8 +11,8 @@ fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
 use image::{Rgb, RgbImage};
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, sample_rng,
-    serde_json,
+    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, check_ranges, code,
+    sample_rng, serde_json,
 };
 use medcoss_video::{Clips, Options, Video};
 
@@ -216,7 +216,8 @@ fn wrong_settings_are_named() {
         (json!({ "crop_scale": [0.9, 0.1] }), "crop_scale"),
     ] {
         let given: Options = serde_json::from_value(options.clone()).unwrap();
-        let error = Video::geometry(&given).unwrap_err();
+        // As the SDK does before it calls the plugin.
+        let error = check_ranges(&given).and_then(|()| Video::geometry(&given)).unwrap_err();
         assert_eq!(error.code(), code::BAD_REQUEST);
         assert!(error.message().starts_with(name), "{options}: {error}");
     }
@@ -339,6 +340,7 @@ fn groups_are_patients_of_a_table_folders_or_clips() {
     };
     assert_eq!(groups(json!({})), ["p1/left", "p1/right", "p2/left"]);
     assert_eq!(groups(json!({ "group_by": "folder" })), ["p1", "p1", "p2"]);
-    let labels = json!({ "file": "labels.csv", "key_column": "clip", "label_column": "view" });
-    assert_eq!(groups(json!({ "labels": labels, "group_column": "patient" })), ["anna", "anna", "p2/left"]);
+    let labels =
+        json!({ "file": "labels.csv", "key_column": "clip", "label_column": "view", "group_column": "patient" });
+    assert_eq!(groups(json!({ "labels": labels })), ["anna", "anna", "p2/left"]);
 }

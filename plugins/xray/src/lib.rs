@@ -18,7 +18,7 @@ use medcoss_formats::label_image;
 use medcoss_sdk::image::Resizable;
 use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::{LabelMap, check_fits};
-use medcoss_sdk::labels::LabelTable;
+use medcoss_sdk::labels::{FileFacts, LabelTable};
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
     Account, Dataset, Error, FileGrid, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering,
@@ -126,12 +126,9 @@ impl Modality for Xray {
     fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {
         let transform = request.options.transform()?;
         let Found { files, account } = reader::find(&request.base, &request.data, request.options.bit_depth)?;
-        let labels = match &request.options.labels {
-            Some(table) => table.labels_of(&request.base, &files)?,
-            None => vec![None; files.len()],
-        };
+        let facts = FileFacts::of_files(request.options.labels.as_ref(), &request.base, &files)?;
         let options = Options { labels: None, ..request.options };
-        Ok(Radiographs { options, transform, files, labels, account })
+        Ok(Radiographs { options, transform, files, facts, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -145,7 +142,7 @@ pub struct Radiographs {
     options: Options,
     transform: ImageTransform,
     files: Vec<FoundFile>,
-    labels: Vec<Option<String>>,
+    facts: Vec<FileFacts>,
     account: Account,
 }
 
@@ -159,7 +156,9 @@ impl Dataset for Radiographs {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        self.files[index].record().labelled(self.labels[index].clone())
+        let mut record = self.files[index].record();
+        self.facts[index].annotate(&mut record);
+        record
     }
 
     fn fingerprint(&self) -> Fingerprint {

@@ -57,6 +57,21 @@ fn synthetic_files_open_with_labels_and_stable_ids() {
 }
 
 #[test]
+fn files_of_one_patient_are_a_group_where_the_table_says_so() {
+    let (folder, _) = synthetic(5);
+    let table = "file,finding,patient,weight\nchest_0000,clear,p7,1\nchest_0001,clear,p7,0.5\n";
+    std::fs::write(folder.path().join("patients.csv"), table).unwrap();
+    let labels = serde_json::json!({
+        "file": "patients.csv", "key_column": "file", "label_column": "finding", "group_column": "patient", "weight_column": "weight",
+    });
+    let options = Options { labels: Some(serde_json::from_value(labels).unwrap()), ..Options::default() };
+    let dataset = open(folder.path(), &["."], options).unwrap();
+    let records = [0, 1, 2].map(|index| dataset.record(index));
+    assert_eq!(records.each_ref().map(|record| record.group.as_deref()), [Some("p7"), Some("p7"), None]);
+    assert_eq!(records.map(|record| record.weight), [Some(1.0), Some(0.5), None]);
+}
+
+#[test]
 fn the_same_seed_writes_the_same_files() {
     let (first, _) = synthetic(5);
     let (again, _) = synthetic(5);

@@ -21,6 +21,9 @@ pub fn present_name<'a>(schema: &'a Value, former: &str) -> Option<&'a str> {
 
 /// Renames options that were written down under former names, such as those of an earlier run. An option that is there under its
 /// present name too stays as it is.
+///
+/// A present name with a dot is a field of a table, such as `labels.group_column`. The table must be there; a former option that is null
+/// needs none and is removed.
 pub fn with_present_names(schema: &Value, options: &mut Value) {
     let (Some(renamed), Some(options)) =
         (schema.get(RENAMED_OPTIONS).and_then(Value::as_object), options.as_object_mut())
@@ -28,9 +31,22 @@ pub fn with_present_names(schema: &Value, options: &mut Value) {
         return;
     };
     for (former, present) in renamed {
-        let Some(present) = present.as_str().filter(|present| !options.contains_key(*present)) else { continue };
-        if let Some(value) = options.remove(former) {
-            options.insert(present.into(), value);
+        let Some(present) = present.as_str().filter(|_| options.contains_key(former)) else { continue };
+        let (table, name) = match present.split_once('.') {
+            Some(_) if options[former].is_null() => {
+                options.remove(former);
+                continue;
+            }
+            Some((table, name)) => (options.get(table).and_then(Value::as_object), name),
+            None => (Some(&*options), present),
+        };
+        if table.is_none_or(|table| table.contains_key(name)) {
+            continue;
+        }
+        let Some(value) = options.remove(former) else { continue };
+        match present.split_once('.') {
+            Some((table, name)) => options[table][name] = value,
+            None => drop(options.insert(present.into(), value)),
         }
     }
 }
@@ -58,6 +74,25 @@ mod tests {
         let mut options = json!({ "window": [0, 1], "mirror": true, "flip": false, "size": 3 });
         with_present_names(&schema, &mut options);
         assert_eq!(options, json!({ "hu_range": [0, 1], "mirror": true, "flip": false, "size": 3 }));
+        let schema = json!({ "x-renamed-options": { "group_column": "labels.group_column" } });
+        for (former, present) in [
+            (
+                json!({ "group_column": "patient", "labels": { "file": "a.csv" } }),
+                json!({ "labels": { "file": "a.csv", "group_column": "patient" } }),
+            ),
+            (json!({ "group_column": null, "labels": null }), json!({ "labels": null })),
+            // Without a table there is no place for it: the plugin refuses the former name.
+            (json!({ "group_column": "patient" }), json!({ "group_column": "patient" })),
+            (json!({ "group_column": "a", "labels": null }), json!({ "group_column": "a", "labels": null })),
+            (
+                json!({ "group_column": "a", "labels": { "group_column": "b" } }),
+                json!({ "group_column": "a", "labels": { "group_column": "b" } }),
+            ),
+        ] {
+            let mut options = former;
+            with_present_names(&schema, &mut options);
+            assert_eq!(options, present);
+        }
         let mut none = Value::Null;
         with_present_names(&schema, &mut none);
         assert_eq!(none, Value::Null);

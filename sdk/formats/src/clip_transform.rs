@@ -5,23 +5,29 @@
 //! each plugin's own. Tubes and mask are those of VideoMAE (Tong et al., NeurIPS 2022, arXiv 2203.12602, sections 3.2
 //! and 3.3): a patch that were masked at one time only could be copied from the frame before.
 
+use std::ops::RangeInclusive;
+
+use medcoss_sdk::options::{LeftOpen, MultipleOf};
 use medcoss_sdk::{Axis, Continuous, Error, Geometry, Patches, SampleRng, Tokens, View, encode_png, mask, patch};
 
 /// `[frames, rows, columns]` of a token.
 pub const TUBE: [usize; 3] = [2, 16, 16];
 /// Aspect ratios of random crops, as in torchvision.
 pub const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
-/// Most frames of a sample, and the largest side.
-const MAX_FRAMES: usize = 128;
-const LARGEST: usize = 512;
-/// Longest time between frames in seconds.
-const LONGEST_SECONDS: f64 = 10.0;
+/// Ranges of the options of plugins for clips: frames of a sample,
+pub const NUM_FRAMES: MultipleOf<usize, RangeInclusive<usize>> = MultipleOf(TUBE[0], TUBE[0]..=128);
+/// frames from one of a sample to the next,
+pub const FRAME_STRIDE: RangeInclusive<usize> = 1..=1000;
+/// seconds from one to the next,
+pub const FRAME_SECONDS: LeftOpen<f64> = LeftOpen(0.0, 10.0);
+/// and the side of frames in pixels.
+pub const SIZE: MultipleOf<usize, RangeInclusive<usize>> = MultipleOf(TUBE[1], TUBE[1]..=512);
 /// Frames in a rendered image, evenly spaced.
 const N_RENDERED: usize = 4;
 /// Value of hidden tubes in a rendered image: middle grey.
 const HIDDEN: f32 = 0.5;
 
-/// The transform of clips to samples.
+/// The transform of clips to samples. Its sizes are in the ranges above, which the SDK checks as those of options.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClipTransform {
     /// Frames of a sample.
@@ -41,25 +47,13 @@ pub struct ClipTransform {
 }
 
 impl ClipTransform {
-    /// Checks the ranges.
+    /// Checks what the ranges of single options cannot say.
     ///
     /// # Errors
-    /// The first setting that is out of range, by its name in the options.
+    /// A mask without a visible place, fractions of a crop in the wrong order; by the name of the option.
     pub fn check(&self) -> Result<(), Error> {
-        let Self { num_frames, size, mask_ratio, crop_scale: [least, most], .. } = *self;
+        let Self { mask_ratio, crop_scale: [least, most], .. } = *self;
         let refused = |text: String| Err(Error::bad_request(text));
-        if num_frames == 0 || !num_frames.is_multiple_of(TUBE[0]) || num_frames > MAX_FRAMES {
-            return refused(format!("num_frames is {num_frames}; it must be an even number from 2 to {MAX_FRAMES}"));
-        }
-        if let Some(seconds) = self.frame_seconds.filter(|seconds| !(*seconds > 0.0 && *seconds <= LONGEST_SECONDS)) {
-            return refused(format!("frame_seconds is {seconds}; it must be above 0 and up to {LONGEST_SECONDS}"));
-        }
-        if size == 0 || !size.is_multiple_of(TUBE[1]) || size > LARGEST {
-            return refused(format!("size is {size}; it must be a multiple of 16 from 16 to {LARGEST}"));
-        }
-        if !(mask_ratio > 0.0 && mask_ratio < 1.0) {
-            return refused(format!("mask_ratio is {mask_ratio}; it must be above 0 and below 1"));
-        }
         let [_, rows, columns] = self.grid();
         if self.n_masked_plane() == rows * columns {
             return refused(format!(
@@ -67,10 +61,8 @@ impl ClipTransform {
                 rows * columns
             ));
         }
-        if !(least > 0.0 && least <= most && most <= 1.0) {
-            return refused(format!(
-                "crop_scale is [{least}, {most}]; it must be two fractions above 0 and up to 1, the smaller first"
-            ));
+        if least > most {
+            return refused(format!("crop_scale is [{least}, {most}]; the smaller fraction must come first"));
         }
         Ok(())
     }

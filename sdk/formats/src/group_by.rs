@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use medcoss_sdk::labels::LabelTable;
+use medcoss_sdk::labels::{FileFacts, LabelTable};
 use medcoss_sdk::schemars::JsonSchema;
 use medcoss_sdk::serde::{Deserialize, Serialize};
 use medcoss_sdk::{Error, FoundFile};
@@ -19,32 +19,24 @@ pub enum GroupBy {
     Folder,
 }
 
-/// Labels and groups of files, or of the folders that stand for them; see [`crate::image_series::ImageSeries::named`].
-/// A column of the table counts before folders.
+/// What a table says of files, or of the folders that stand for them; see [`crate::image_series::ImageSeries::named`]. Each has a
+/// group: that of the table, else its path or folder.
 ///
 /// # Errors
 /// A table that cannot be read, or lacks a column.
-pub fn labels_and_groups(
+pub fn grouped_facts(
     base: &Path,
     named: &[FoundFile],
     table: Option<&LabelTable>,
-    column: Option<&str>,
     by: GroupBy,
-) -> Result<Vec<(Option<String>, String)>, Error> {
-    let labels = match table {
-        Some(table) => table.labels_of(base, named)?,
-        None => vec![None; named.len()],
-    };
-    let groups = match table.zip(column) {
-        Some((table, column)) => table.column_of(column, base, named)?,
-        None => vec![None; named.len()],
-    };
-    let of_path = |file: &FoundFile| {
+) -> Result<Vec<FileFacts>, Error> {
+    let mut facts = FileFacts::of_files(table, base, named)?;
+    for (facts, file) in facts.iter_mut().zip(named) {
         let folder = file.id.rsplit_once('/').map(|(folder, _)| folder);
-        folder.filter(|_| by == GroupBy::Folder).unwrap_or(&file.id).to_owned()
-    };
-    let groups = groups.into_iter().zip(named).map(|(group, file)| group.unwrap_or_else(|| of_path(file)));
-    Ok(labels.into_iter().zip(groups).collect())
+        let of_path = folder.filter(|_| by == GroupBy::Folder).unwrap_or(&file.id);
+        facts.group.get_or_insert_with(|| of_path.to_owned());
+    }
+    Ok(facts)
 }
 
 #[cfg(test)]
@@ -65,8 +57,8 @@ mod tests {
                 .collect();
         named.extend([file("d/p1/clip.dcm"), file("clip.avi")]);
         let groups = |by| -> Vec<String> {
-            let found = labels_and_groups(Path::new("base"), &named, None, None, by).unwrap();
-            found.into_iter().map(|(_, group)| group).collect()
+            let found = grouped_facts(Path::new("base"), &named, None, by).unwrap();
+            found.into_iter().map(|facts| facts.group.unwrap()).collect()
         };
         assert_eq!(groups(GroupBy::File), ["d/p1/left", "d/p2/a_1.png", "d/p2/b_1.png", "d/p1/clip.dcm", "clip.avi"]);
         // What lies in no folder is a group of its own.

@@ -288,34 +288,110 @@ def _printable(text):
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def find_files(base, data, suffixes):
+class Account:
+    """What became of the files of the data: each is used, or left out for a reason. And what is not in the samples as it is in the files.
+
+    `find_files(..., account)` counts files. A modality that leaves out more calls `leave_out`, and returns the account in `account`.
+    """
+
+    def __init__(self):
+        #: Number of files that were found.
+        self.n_files = 0
+        #: Files that are left out, each with the reason.
+        self.left_out = []
+        self.notices = []
+
+    def count_file(self):
+        """Counts a file that was found. It is used until it is left out."""
+        self.n_files += 1
+
+    def leave_out(self, file, reason):
+        """Leaves out a file that was counted, by its id (`FoundFile.id`). `reason` is a phrase without the file's name, the same for all files
+        of one kind: "a localiser"."""
+        self.left_out.append((str(file), str(reason)))
+
+    def notice(self, n, of, what):
+        """Says what is cut, filled in, converted or assumed in `n` of `of`; nothing where `n` is 0. `what` is a phrase in the plural that
+        follows the number: "recordings are cut". The user is warned above one in twenty."""
+        if n > 0:
+            self.notices.append({"what": _printable(str(what)), "n": int(n), "of": max(int(of), int(n)), "warns": bool(n > 0.05 * of)})
+
+    def page(self, first, count):
+        """The answer for the host: the counts, the notices, and `count` of the files that are left out, from `first` on."""
+        left_out = [{"file": _printable(file), "reason": _printable(reason)} for file, reason in self.left_out[first : first + count]]
+        n_left_out = len(self.left_out)
+        return {"n_used": max(self.n_files - n_left_out, 0), "n_left_out": n_left_out, "left_out": left_out, "notices": self.notices}
+
+
+@dataclasses.dataclass
+class Survey:
+    """What `Modality.survey` makes of data."""
+
+    #: How surely the data are of this modality: 0 = they are not, 1 = they say so themselves.
+    fit: float
+    #: Why, as a phrase: "40 of 42 files begin as a recording".
+    why: str
+    #: What the data are like, for people: names, each with a text: {"sampling rate": "250 Hz in 40 files"}.
+    facts: dict = dataclasses.field(default_factory=dict)
+    #: Options other than the defaults, each with its value and the reason: {"rate_hz": (250, "the rate of most files")}.
+    options: dict = dataclasses.field(default_factory=dict)
+
+    def answer(self, modality):
+        """The survey as the contract has it. Raises Fault for one that is none."""
+        if not 0 <= self.fit <= 1:
+            raise Fault(f"survey gives the fit {self.fit!r}; a number from 0 to 1 was expected")
+        properties, options = options_schema(modality)["properties"], []
+        for name, given in self.options.items():
+            if not isinstance(given, (tuple, list)) or len(given) != 2:
+                raise Fault(f"survey proposes {name} = {given!r}; a pair of a value and a reason was expected")
+            try:
+                options.append({"name": name, "value": _fitting(given[0], properties[name]), "reason": _printable(str(given[1]))})
+            except (KeyError, ValueError):
+                expected = f"it must be {_range_in_words(properties[name])}" if name in properties else "there is no such option"
+                raise Fault(f"survey proposes {name} = {given[0]!r}; {expected}") from None
+        facts = [{"name": _printable(str(name)), "value": _printable(str(value))} for name, value in self.facts.items()]
+        return {"fit": float(self.fit), "why": _printable(str(self.why)), "facts": facts, "options": options}
+
+
+#: Files that the folder of a run holds.
+_MARKS_OF_A_RUN = ("run.toml", "plugins.lock")
+_HIDDEN, _A_RUN = "hidden (the name begins with a dot)", "a run folder of medcoss"
+_LISTED_BEFORE, _BROKEN_LINK = "a folder that is listed elsewhere, by a link", "a link that leads nowhere"
+
+
+def _kind(name):
+    """Why a file of another kind is left out: its extension."""
+    ends = Path(name.lower()).suffixes
+    compressed = len(ends) > 1 and ends[-1] in (".gz", ".bz2", ".xz", ".zst")
+    return f"another kind of file ({''.join(ends[-2:] if compressed else ends[-1:]) or 'no extension'})"
+
+
+def find_files(base, data, suffixes, account=None):
     """Files of the entries `data` below `base` whose lower-case names end in one of the suffixes, in the order of their ids.
 
-    An entry that is a file is taken whatever its name. Hidden files are passed over. Raises an OSError for an entry that is missing
-    and for data without a file.
+    An entry that is a file is taken whatever its name. Hidden files and folders and folders of runs are left out. `account`, an Account, then
+    names all files that are left out; a folder counts as one. Raises an OSError for an entry that is missing and for data without a file.
     """
     suffixes = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
-    found = []
+    account, found = Account() if account is None else account, []
     for entry, name in enumerate(map(Path, data)):
         root = Path(base) / name
         parts = [part for part in name.parts if part not in (".", os.sep)]
         start = "/".join(parts) if not name.is_absolute() and ".." not in parts else name.name
         if not root.exists():
             raise FileNotFoundError(f"data {name} not found (looked for {root})")
-        paths = [root]
-        if root.is_dir():
-            paths, seen = [], set()
-            for folder, folders, names in os.walk(root, followlinks=True):
-                real = os.path.realpath(folder)
-                folders[:] = [] if real in seen else sorted(below for below in folders if not below.startswith("."))
-                names = [] if real in seen else names
-                seen.add(real)
-                paths += [Path(folder, one) for one in names if one.lower().endswith(suffixes) and not one.startswith(".")]
-        for path in paths:
+
+        def id_of(path):
             below = path.relative_to(root).as_posix()
-            id = "/".join(part for part in (start, "" if below == "." else below) if part)
+            return _printable("/".join(part for part in (start, "" if below == "." else below) if part))
+
+        for path, reason in _listed(root, suffixes) if root.is_dir() else [(root, None)]:
+            account.count_file()
+            if reason is not None:
+                account.leave_out(id_of(path), reason)
+                continue
             # A link that leads nowhere stands for a sample that cannot be read.
-            found.append(FoundFile(path, _printable(id), entry, path.stat().st_size if path.exists() else 0))
+            found.append(FoundFile(path, id_of(path), entry, path.stat().st_size if path.exists() else 0))
     if not found:
         raise FileNotFoundError(f"no file {' or '.join(suffixes)} in {', '.join(map(str, data))} (looked in {base})")
     found.sort(key=lambda file: file.id)
@@ -323,6 +399,34 @@ def find_files(base, data, suffixes):
         if one.id == other.id:
             raise ValueError(f"{one.path} and {other.path} give the same sample id {one.id}")
     return found
+
+
+def _listed(root, suffixes):
+    """Files below a folder, and folders that are left out as a whole, each with the reason why it is left out or None."""
+    seen = {os.path.realpath(root)}
+    for folder, folders, names in os.walk(root, followlinks=True):
+        below = []
+        for name in sorted(folders):
+            path = Path(folder, name)
+            real = os.path.realpath(path)
+            if name.startswith("."):
+                yield path, _HIDDEN
+            elif all((path / mark).is_file() for mark in _MARKS_OF_A_RUN):
+                yield path, _A_RUN
+            elif real in seen:
+                yield path, _LISTED_BEFORE
+            else:
+                seen.add(real)
+                below.append(name)
+        folders[:] = below
+        for name in sorted(names):
+            path = Path(folder, name)
+            if name.startswith("."):
+                yield path, _HIDDEN
+            elif name.lower().endswith(suffixes):
+                yield path, None
+            else:
+                yield path, _kind(name) if path.exists() else _BROKEN_LINK
 
 
 def fingerprint(files):
@@ -413,6 +517,17 @@ class Modality:
         """Writes at least `n_samples` small sample files into an empty folder. Returns (data, options) to open them with."""
         raise NotImplementedError("synthesise")
 
+    @staticmethod
+    def survey(base, data):
+        """Whether the entries `data` below `base`, of which nobody has said what they are, are of this modality, what they are like, and which
+        options suit them: a Survey, or None where that is not known. `medcoss init` asks it. Looks at names and headers, not at every file.
+        A static method or a class method."""
+        return None
+
+    def account(self):
+        """The Account of the data's files, or None where it is not known."""
+        return None
+
     def render(self, tokens, hidden):
         """Tokens [n_tokens, d_token] (or ids [length]) as the bytes of a PNG file or as text. What is masked or does not exist is 0 in
         `tokens` and True in `hidden` [n_tokens]."""
@@ -485,13 +600,18 @@ class Modality:
 
 
 class Files(Modality):
-    """A modality with one sample in each file. The subclass sets `suffixes` and reads `self.files[index].path` in `load`."""
+    """A modality with one sample in each file. The subclass sets `suffixes` and reads `self.files[index].path` in `load`. One that leaves out
+    files of `self.files` in its `open` says so with `self.files_account.leave_out(file.id, reason)`."""
 
     #: Ends of the names of files, in lower case: (".csv",).
     suffixes = ()
 
     def open(self):
-        self.files = find_files(self.base, self.data, self.suffixes)
+        self.files_account = Account()
+        self.files = find_files(self.base, self.data, self.suffixes, self.files_account)
+
+    def account(self):
+        return self.files_account
 
     def __len__(self):
         return len(self.files)

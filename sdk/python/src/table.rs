@@ -47,11 +47,13 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
 extern "C" fn invoke(name: RStr<'_>, body: RStr<'_>) -> RResult<RString, PluginError> {
     call(|| {
         let pool = pool()?;
-        check_known(pool, name.as_str(), &[operation::SYNTHESISE])?;
+        check_known(pool, name.as_str(), &[operation::SYNTHESISE, operation::SURVEY])?;
+        let doing = match name.as_str() {
+            operation::SURVEY => "it looked at data",
+            _ => "it wrote sample files",
+        };
         let request = json!({ "operation": name.as_str() });
-        let answer = pool.with_worker(None, |worker| {
-            Ok(worker.call(&request, body.as_str().as_bytes(), "it wrote sample files")?.1)
-        })?;
+        let answer = pool.with_worker(None, |worker| Ok(worker.call(&request, body.as_str().as_bytes(), doing)?.1))?;
         String::from_utf8(answer).map(RString::from).map_err(|error| Failure::fault(error.to_string()))
     })
 }
@@ -70,6 +72,7 @@ extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>)
         let queries = [
             operation::INFO,
             operation::RECORDS,
+            operation::ACCOUNT,
             operation::SAVE_ASSETS,
             operation::KEEP,
             operation::RENDER,

@@ -2,6 +2,7 @@
 //!
 //! An interpreter with NumPy is needed: the one that MEDCOSS_PYTHON names, or `python3`.
 
+mod accounts;
 mod authoring;
 mod conformance;
 mod expression;

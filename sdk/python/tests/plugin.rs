@@ -80,6 +80,12 @@ impl Plugin {
         read((self.table.describe)().into_result().map(RString::into_bytes).map_err(|error| error.body.to_string()))
     }
 
+    /// The answer of an operation without a dataset.
+    pub fn invoke(&self, name: &str, body: &Value) -> Result<Value, String> {
+        let answer = (self.table.invoke)(name.into(), body.to_string().as_str().into()).into_result();
+        read(answer.map(RString::into_bytes).map_err(|error| error.body.to_string()))
+    }
+
     pub fn open(&self, base: &Path, data: &[&str], options: Value) -> Result<Opened, String> {
         let data = data.iter().map(PathBuf::from).collect();
         let body = serde_json::to_string(&Open { base: base.into(), data, options, assets: None }).unwrap();

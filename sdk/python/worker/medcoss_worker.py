@@ -88,7 +88,7 @@ class Worker:
 
     def description(self):
         modality = self.modality
-        operations = ["synthesise", "info", "records", "save-assets"]
+        operations = ["synthesise", "survey", "info", "records", "account", "save-assets"]
         operations += ["render"] if modality.renders else []
         operations += ["keep"] if modality.save_samples is not None else []
         operations += ["label-maps"] if modality.mask_suffixes else []
@@ -108,6 +108,15 @@ class Worker:
         body = json.loads(content)
         data, options = self.modality.synthesise(Path(body["folder"]), int(body["n_samples"]), int(body["seed"]))
         return {}, encoded({"data": [os.fspath(entry) for entry in data], "options": options})
+
+    def survey(self, request, content):
+        # A method of an open dataset that happens to have this name is another one.
+        is_own = isinstance(inspect.getattr_static(self.modality, "survey"), (staticmethod, classmethod))
+        body = json.loads(content)
+        survey = self.modality.survey(Path(body["base"]), [Path(entry) for entry in body["data"]]) if is_own else None
+        if not isinstance(survey, (plugin.Survey, type(None))):
+            raise plugin.Fault(f"survey returned {type(survey).__name__}; a Survey or None was expected")
+        return {}, encoded(survey and survey.answer(self.modality))
 
     def open(self, request, content):
         body = json.loads(content)
@@ -135,6 +144,12 @@ class Worker:
         body, dataset = json.loads(content), self.datasets[request["dataset"]]
         end = min(body["first"] + body["count"], len(dataset))
         return {}, encoded([record(dataset.record(index)) for index in range(body["first"], end)])
+
+    def account(self, request, content):
+        body, account = json.loads(content), self.datasets[request["dataset"]].account()
+        if not isinstance(account, (plugin.Account, type(None))):
+            raise plugin.Fault(f"account returned {type(account).__name__}; an Account or None was expected")
+        return {}, encoded(account and account.page(body["first"], body["count"]))
 
     def save_assets(self, request, content):
         return {}, encoded(list(self.datasets[request["dataset"]].save_assets(Path(json.loads(content)["folder"]))))
@@ -330,7 +345,7 @@ def serve(start, descriptors, read, write):
         hello = {"error": worker.reported(error, plugin.PANIC)}
     write(hello)
     operations = {name.replace("_", "-"): getattr(worker, name) for name in (
-        "describe", "synthesise", "open", "records", "save_assets", "keep", "render", "label_maps", "close", "fill")}
+        "describe", "synthesise", "survey", "open", "records", "account", "save_assets", "keep", "render", "label_maps", "close", "fill")}
     codes = {"describe": plugin.PANIC, "synthesise": plugin.PANIC}
     while True:
         request, content = read()

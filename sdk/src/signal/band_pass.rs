@@ -2,6 +2,7 @@
 
 use std::f64::consts::PI;
 
+use super::sections::{Section, forward_and_backward};
 use crate::Error;
 
 /// Highest order: of higher ones the poles of narrow bands lie too close together for f64.
@@ -22,14 +23,6 @@ const MAX_ORDER: usize = 8;
 #[derive(Debug, Clone, PartialEq)]
 pub struct BandPass {
     sections: Vec<Section>,
-}
-
-/// `gain * (1 - z^-2) / (1 + a1 z^-1 + a2 z^-2)`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Section {
-    gain: f64,
-    a1: f64,
-    a2: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,11 +53,8 @@ impl BandPass {
             let [below_one, below_other] = [one, other].map(|pole| Complex { re: twice - pole.re, im: -pole.im });
             let digital = |pole: Complex, below: Complex| Complex { re: twice + pole.re, im: pole.im }.over(below);
             let (first, second) = (digital(one, below_one), digital(other, below_other));
-            Section {
-                gain: width * twice / below_one.times(below_other).re,
-                a1: -(first.re + second.re),
-                a2: first.times(second).re,
-            }
+            let gain = width * twice / below_one.times(below_other).re;
+            Section { b: [gain, 0.0, -gain], a: [-(first.re + second.re), first.times(second).re] }
         };
         let mut sections = Vec::with_capacity(order);
         // Poles of the low-pass prototype on the left half of the unit circle; of each conjugate pair, the one below.
@@ -108,29 +98,7 @@ impl BandPass {
                 "a signal of {n} samples in time is too short for this filter, which needs more than {n_padding}"
             )));
         }
-        // Turned around the first and the last value, so that neither value nor slope jumps.
-        let (first, last) = (values[0], values[n - 1]);
-        let before = values[1..=n_padding].iter().rev().map(|value| 2.0 * first - value);
-        let behind = values[n - 1 - n_padding..n - 1].iter().rev().map(|value| 2.0 * last - value);
-        let mut padded: Vec<f64> = before.chain(values.iter().copied()).chain(behind).collect();
-        for _ in 0..2 {
-            self.sections.iter().for_each(|section| section.run(&mut padded));
-            padded.reverse();
-        }
-        Ok(padded[n_padding..][..n].to_vec())
-    }
-}
-
-impl Section {
-    /// One run, as if the first value had been there for ever.
-    fn run(&self, values: &mut [f64]) {
-        let Self { gain, a1, a2 } = *self;
-        let mut state = [-gain * values[0]; 2];
-        for value in values {
-            let filtered = gain * *value + state[0];
-            state = [state[1] - a1 * filtered, -gain * *value - a2 * filtered];
-            *value = filtered;
-        }
+        Ok(forward_and_backward(&self.sections, values, n_padding))
     }
 }
 

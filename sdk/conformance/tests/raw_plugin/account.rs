@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Dataset;
+use super::dataset::Dataset;
 use super::fault::{Fault, current};
 
 pub(super) fn account(dataset: &Dataset) -> Value {

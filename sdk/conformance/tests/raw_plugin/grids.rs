@@ -6,8 +6,8 @@ use medcoss_abi::code;
 use medcoss_abi::message::Grids;
 use serde_json::{Value, json};
 
+use super::dataset::{Answer, Dataset, Kind, N_CALLS, failed};
 use super::fault::{Fault, current};
-use super::{Answer, Dataset, Kind, N_CALLS, failed};
 
 /// Samples of numbers lie at rows 1 to 13 and columns 8 to 0 of files of 14 x 8 numbers; words lie on no grid.
 pub(super) fn grids(dataset: &Dataset, request: &Grids) -> Answer<Value> {

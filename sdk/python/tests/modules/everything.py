@@ -1,4 +1,5 @@
-"""Recordings of several channels: validity, targets, coordinates, affines, skipped samples, parts of files, an image, presets."""
+"""Recordings of several channels: validity, targets, coordinates, affines, skipped samples, parts of files, an image, presets, an account of
+files, a survey."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from medcoss_plugin import BadOption, Files, Skip, axis, grid, option, png, random_mask
+from medcoss_plugin import BadOption, Files, Skip, Survey, axis, find_files, grid, option, png, random_mask
 
 N_CHANNELS, N_PIECES, N_VALUES = 3, 5, 4
 
@@ -43,6 +44,26 @@ class Everything(Files):
             validity=True, d_target=2, normalise=False, affines=True,
             coordinates=[{"name": "age", "unit": "years", "range": [0, 120]}],
         )
+
+    @classmethod
+    def survey(cls, base, data):
+        try:
+            files = find_files(base, data, cls.suffixes)
+        except FileNotFoundError:
+            return Survey(0.0, "no file ends in .raw")
+        n = sum(file.n_bytes % (4 * N_CHANNELS) == 0 for file in files)
+        facts = {"numbers of a channel": f"at least {min(file.n_bytes for file in files) // (4 * N_CHANNELS)}"}
+        return Survey(0.5 * n / len(files), f"{n} of {len(files)} files hold {N_CHANNELS} channels", facts,
+                      {"n_masked": (7, "half of the tokens"), "gains": ([1, 1.0], "numbers are calibrated")})
+
+    def open(self):
+        super().open()
+        empty = [file for file in self.files if file.n_bytes == 0]
+        self.files = [file for file in self.files if file.n_bytes > 0]
+        for file in empty:
+            self.files_account.leave_out(file.id, "an empty file")
+        short = sum(file.n_bytes < 4 * N_CHANNELS * N_PIECES * N_VALUES for file in self.files)
+        self.files_account.notice(short, len(self.files), "recordings are filled up with zeros")
 
     def record(self, index):
         return self.files[index].record(group=f"patient {index // 2}", label=None, weight=1.5, metadata={"site": "A"})
