@@ -5,6 +5,7 @@
 mod comparison;
 mod evaluation;
 mod exchange;
+mod finetuning;
 mod import_circles;
 mod outside;
 mod page;

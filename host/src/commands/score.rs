@@ -42,6 +42,9 @@ pub(crate) struct Score {
     /// Column of the labels' table with the class or number
     #[arg(long, value_name = "COLUMN", requires = "key")]
     label: Option<String>,
+    /// Labels that stand for the predicted classes, in the order of their columns [default: the classes' names]
+    #[arg(long, value_delimiter = ',', value_name = "LABELS", requires = "label")]
+    classes: Vec<String>,
     #[command(flatten)]
     result: ResultArgs,
     #[command(flatten)]
@@ -73,7 +76,7 @@ impl Score {
         let is_table = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
         match (is_table(&self.predictions), is_table(&self.truth), &self.key, &self.label) {
             (true, true, Some(key), Some(label)) => {
-                let options = TableOptions { key: key.clone(), label: label.clone() };
+                let options = TableOptions { key: key.clone(), label: label.clone(), values: self.classes.clone() };
                 score_table(&self.predictions, &self.truth, &options).map(Scored::Table)
             }
             (true, true, ..) => bail!("a table of labels needs its columns\nhint: --key COLUMN --label COLUMN"),

@@ -14,7 +14,7 @@ use super::tasks_file::TaskSection;
 const NAMED: usize = 3;
 
 /// Ids of a dataset, and all sources of labels for them.
-pub(super) struct Unlabelled<'a> {
+pub(crate) struct Unlabelled<'a> {
     pub ids: &'a [String],
     /// What the plugin says of the samples.
     pub samples: &'a SampleTable,

@@ -26,7 +26,7 @@ pub struct Options<'a> {
 }
 
 /// State that all measurements of an evaluation share.
-pub(super) struct EvaluationContext<'a> {
+pub(crate) struct EvaluationContext<'a> {
     pub models: &'a Models<'a>,
     pub loader: LoaderOptions,
     pub options: &'a Options<'a>,

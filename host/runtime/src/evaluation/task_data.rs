@@ -167,7 +167,7 @@ pub(crate) struct TaskMasks {
 }
 
 /// Features of a dataset's samples.
-pub(super) struct Encoded {
+pub(crate) struct Encoded {
     values: Vec<f32>,
     width: usize,
     /// Dataset index of each row, ascending.

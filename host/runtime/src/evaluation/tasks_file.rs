@@ -270,6 +270,9 @@ impl TaskSection {
             Protocol::Segmentation(probe) => probe.check()?,
             Protocol::Retrieval | Protocol::MaskedLm => {}
         }
+        if self.finetune.is_none() && matches!(self.labels.resolve()?, LabelSource::Table(table) if !table.columns.is_empty()) {
+            bail!("labels.columns gives several labels, which medcoss finetune learns\nhint: set labels.label, or [task.finetune] in place of protocol");
+        }
         self.check_masks()?;
         let (metric, metrics) = (self.primary_metric(), self.protocol().metrics());
         if !metrics.contains(&metric) {
@@ -314,6 +317,16 @@ impl TaskSection {
                 "labels.bins and labels.quantiles make classes of sizes, and protocol segmentation predicts the masks\n\
                  hint: remove them, or choose another protocol"
             ),
+            (LabelSource::Masks(masks), _)
+                if self.finetune.is_none()
+                    && (masks.ignored.is_some()
+                        || masks.classes.as_ref().is_some_and(medcoss_core::evaluation::SegmentationClasses::overlap)) =>
+            {
+                bail!(
+                    "labels.ignore and classes that share a label are for medcoss finetune\n\
+                     hint: remove them, or set [task.finetune] in place of protocol"
+                )
+            }
             (LabelSource::Masks(masks), false) if masks.sizes == Classes::Values => bail!(
                 "labels.masks gives each sample the size of its mask, which is no class\n\
                  hint: set labels.quantiles = 2 or labels.bins, or protocol = \"segmentation\""

@@ -148,7 +148,13 @@ pub fn score_masks(
     let metrics: [(&str, Value); 3] =
         [("dice", |case| Some(case.dice)), ("hd95_voxels", |case| case.hd95_voxels), ("hd95_mm", |case| case.hd95_mm)];
     for (name, value) in metrics {
-        let all: Vec<Option<f64>> = found.cases.iter().map(value).collect();
+        // A case counts once, by the mean over its classes: its classes are no cases of their own.
+        let mut by_case: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for case in &found.cases {
+            by_case.entry(&case.case).or_default().extend(value(case));
+        }
+        let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+        let all: Vec<Option<f64>> = by_case.into_values().map(mean).collect();
         found.scores.extend(summary(name.into(), &all, 0)?);
         for label in labels.iter().filter(|_| labels.len() > 1) {
             let own: Vec<Option<f64>> = found.cases.iter().filter(|case| case.label == *label).map(value).collect();

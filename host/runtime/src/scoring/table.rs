@@ -21,6 +21,8 @@ pub struct TableOptions {
     pub key: String,
     /// Column of the labels' table with the class, or the number.
     pub label: String,
+    /// Values of that column for the predicted classes, in the order of their columns; empty where they are the classes' names.
+    pub values: Vec<String>,
 }
 
 /// Comparison of tables.
@@ -150,12 +152,22 @@ pub fn score_table(predictions: &Path, labels: &Path, options: &TableOptions) ->
         found.scores.push(interval("mean_absolute_error", &vec![0; numbers.len()], &|places| Ok(error(places)))?);
         return Ok(found);
     }
+    if !options.values.is_empty() && options.values.len() != classes.len() {
+        bail!("{} labels are named for {} predicted classes", options.values.len(), classes.len());
+    }
+    let values: Vec<&str> = match options.values.is_empty() {
+        true => classes.iter().map(|(_, name)| name.as_str()).collect(),
+        false => options.values.iter().map(String::as_str).collect(),
+    };
     let mut of_labels = Vec::with_capacity(pairs.len());
     let mut scores = Vec::with_capacity(pairs.len() * classes.len());
     for (row, label) in &pairs {
-        let class = classes.iter().position(|(_, name)| name == label).ok_or_else(|| {
-            let names: Vec<&str> = classes.iter().map(|(_, name)| name.as_str()).collect();
-            anyhow!("label {label:?} is none of the predicted classes, {}", names.join(", "))
+        let class = values.iter().position(|value| *value == label).ok_or_else(|| {
+            anyhow!(
+                "label {label:?} is none of the predicted classes, {}\n\
+                 hint: --classes names the labels in the order of the probability columns: --classes 0,1",
+                values.join(", ")
+            )
         })?;
         of_labels.push(class);
         for (at, _) in &classes {
