@@ -46,7 +46,9 @@ fn nifti(path: &Path, value: impl Fn([usize; 3]) -> i16) {
 /// Whether a voxel lies in the block of a scan, whose place differs along each axis.
 fn inside(scan: usize, [i, j, k]: [usize; 3]) -> bool {
     let first = [6 + scan * 3 % 13, 4 + scan * 5 % 9, 3 + scan * 2 % 7];
-    (first[0]..first[0] + 14).contains(&i) && (first[1]..first[1] + 11).contains(&j) && (first[2]..first[2] + 9).contains(&k)
+    (first[0]..first[0] + 14).contains(&i)
+        && (first[1]..first[1] + 11).contains(&j)
+        && (first[2]..first[2] + 9).contains(&k)
 }
 
 /// Scans with a bright block, their masks, a run that learned them, and a task.
@@ -75,7 +77,8 @@ fn prepared() -> tempfile::TempDir {
 fn a_fine_tuned_model_segments_files_on_their_own_grids() {
     let folder = prepared();
     let at = |name: &str| text(&folder.path().join(name));
-    let tuned = succeeded(medcoss(&["finetune", &at("run"), &at("task.toml"), "--out", &at("model"), "--quiet", "--json"]));
+    let tuned =
+        succeeded(medcoss(&["finetune", &at("run"), &at("task.toml"), "--out", &at("model"), "--quiet", "--json"]));
     let tuned: Value = serde_json::from_str(&tuned).unwrap();
     assert_eq!(tuned["classes"], serde_json::json!(["block"]));
     let score = |metric: &str| {
@@ -104,7 +107,7 @@ fn a_fine_tuned_model_segments_files_on_their_own_grids() {
     let file = File::open(folder.path().join("one").join(third)).unwrap();
     flate2::read::GzDecoder::new(file).read_to_end(&mut bytes).unwrap();
     let original = fs::read(folder.path().join("scans/s3.nii")).unwrap();
-    assert_eq!(bytes[40..56], original[40..56], "the same number of voxels along each axis");
+    assert_eq!(bytes[40..48], original[40..48], "the same number of voxels along each axis");
     assert_eq!(bytes[280..328], original[280..328], "the same sform, to the bit");
     let [ni, nj, _] = SHAPE;
     let (mut both, mut sizes) = (0, [0, 0]);

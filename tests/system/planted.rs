@@ -67,7 +67,7 @@ const MAY_HOLD: [(&str, &[Place]); 11] = [
     ("embed", &[Place::FileName]),
     ("embed --id-key", &[]),
     ("event files of report --anonymous", &[]),
-    ("messages", &[Place::FileName]),
+    ("messages", &[]),
 ];
 
 fn grey(seed: u32, at: usize) -> u8 {

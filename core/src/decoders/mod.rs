@@ -111,6 +111,7 @@ impl DecoderConfig {
 
 /// A segmentation decoder.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a model has one")]
 pub enum SegmentationDecoder {
     /// One linear layer.
     Linear(LinearDecoder),

@@ -53,7 +53,7 @@ impl SegmentationClasses {
             Self::Named(classes) => {
                 if let Some((name, _)) = classes.iter().find(|(_, labels)| labels.is_empty()) {
                     let expected = "at least one label";
-                    return Err(SettingError::out_of_range(&format!("classes.{name}"), "empty", expected).into());
+                    return Err(SettingError::out_of_range(format!("classes.{name}"), "empty", expected).into());
                 }
                 self.labels()
             }

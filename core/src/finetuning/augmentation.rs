@@ -15,8 +15,8 @@ pub struct Augmentation {
     /// Whether samples come in the plugin's training view, with the augmentations of pre-training; for classes of whole samples alone, since a mask does
     /// not follow them.
     pub training_view: bool,
-    /// Axes of a segmented sample along which it is flipped with probability one half, from the slowest: 0 is the depth of a volume. Left and right are
-    /// told apart by nothing else, so flip no axis along which classes differ by side.
+    /// Axes of a segmented sample along which it is flipped with probability one half, from the slowest: 0 is the depth of a volume. Flip no
+    /// axis along which classes differ by side, as the left lung from the right.
     pub flip: Vec<usize>,
     /// Largest change of contrast and brightness of a segmented sample, as a fraction: values are multiplied by a number within it of 1, and another
     /// within it of 0 is added, in the plugin's normalised units.

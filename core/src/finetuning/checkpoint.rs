@@ -4,9 +4,9 @@ use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::epoch_report::EpochReport;
 use super::stored::{read_weights, write_weights};
 use super::task_model::TaskModel;
-use super::trainer::EpochReport;
 use crate::confined_path::ConfinedPath;
 use crate::run::{
     CHECKSUM_PLACEHOLDER, FORMAT, check_file, read_document, remove_folder, sha256_of, write_atomically,

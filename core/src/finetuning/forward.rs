@@ -3,8 +3,8 @@
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Tensor};
 
-use super::stored::TaskModelConfig;
 use super::targets::{SampleTargets, TargetKind};
+use super::task_config::TaskModelConfig;
 use super::task_model::TaskModel;
 use crate::data::{BatchLoader, BatchRequest, Dataset, HostBatch, LoaderOptions};
 use crate::decoders::TokenGrid;

@@ -16,81 +16,13 @@ use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
 use super::settings::FinetuneConfig;
-use super::targets::TargetKind;
-use super::task_model::{TaskHeadConfig, TaskModel};
+use super::task_config::{TaskModelConfig, is_of_pretext};
+use super::task_model::TaskModel;
 use crate::confined_path::ConfinedPath;
-use crate::data::TokenSpec;
-use crate::decoders::TokenGrid;
-use crate::model::{Model, ModelConfig, visit_parameters_of, with_parameters_of};
+use crate::model::{Model, visit_parameters_of, with_parameters_of};
 use crate::run::{check_file, read_document, sha256_of, write_document};
 use crate::weights::{TensorFile, TensorOut, floats_to_bytes, write_safetensors};
 use crate::{Error, Result};
-
-/// Configuration of a model of a task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TaskModelConfig {
-    /// The backbone, with the one family of the task's modality.
-    pub model: ModelConfig,
-    /// Shape of the samples.
-    pub tokens: TokenSpec,
-    /// Grid of the tokens, where samples have voxels.
-    pub grid: Option<TokenGrid>,
-    /// What the model gives.
-    pub target: TargetKind,
-    /// The head.
-    pub head: TaskHeadConfig,
-    /// Whether a decoder's features are computed beside the class token.
-    pub class_token: bool,
-}
-
-impl TaskModelConfig {
-    /// Numbers of the blocks that a decoder of voxels reads; none for other heads.
-    pub fn blocks(&self) -> Vec<usize> {
-        match (&self.head, &self.grid) {
-            (TaskHeadConfig::Voxels(decoder), Some(grid)) => decoder.blocks(grid, self.model.dimensions.layers),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Checks that model and head can be built.
-    ///
-    /// # Errors
-    /// The first part that cannot.
-    pub fn check(&self) -> Result<()> {
-        self.model.check()?;
-        match (&self.head, &self.grid) {
-            (TaskHeadConfig::Voxels(decoder), Some(grid)) => decoder.check(grid),
-            (TaskHeadConfig::Voxels(_), None) => {
-                Err(crate::SettingError::out_of_range("grid of the model", "none", "that of the voxels").into())
-            }
-            (TaskHeadConfig::Samples(head), _) => head.check(),
-        }
-    }
-
-    /// A backbone of this one family with the parameters of `model`, whose family number `family` it is.
-    ///
-    /// # Errors
-    /// A device that does not give its values.
-    pub fn backbone_of(&self, model: &Model, family: usize, device: &Device) -> Result<Model> {
-        let mut values = BTreeMap::new();
-        let own = format!("embedders.{family}.");
-        model.visit_parameters(&mut |parameter| {
-            let path = match parameter.path.strip_prefix(&own) {
-                Some(rest) => format!("embedders.0.{rest}"),
-                None if parameter.path.starts_with("embedders.") || is_of_pretext(parameter.path) => return Ok(()),
-                None => parameter.path.to_string(),
-            };
-            values.insert(path, parameter.values()?);
-            Ok(())
-        })?;
-        Model::new(&self.model, 0, 0, device).with_parameters(&mut |path, _| Ok(values.remove(path)))
-    }
-}
-
-/// Whether a parameter of a backbone serves the pretext task alone: it is neither trained nor kept.
-pub(super) fn is_of_pretext(path: &str) -> bool {
-    ["decoder.", "heads.", "predictor."].iter().any(|part| path.starts_with(part))
-}
 
 /// Whether a parameter of a task's model is kept.
 fn is_kept(path: &str) -> bool {

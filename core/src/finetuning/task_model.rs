@@ -2,31 +2,21 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::adapters::AdapterConfig;
-use super::head::{ClassificationHead, HeadConfig};
+use super::head::ClassificationHead;
 use super::settings::Learned;
-use super::stored::{TaskModelConfig, is_of_pretext};
-use crate::decoders::{DecoderConfig, SegmentationDecoder};
+use super::task_config::{TaskHeadConfig, TaskModelConfig, is_of_pretext};
+use crate::decoders::SegmentationDecoder;
 use crate::model::{
     DeviceBatch, Initialiser, Model, Parameter, Replace, StochasticDepth, visit_parameters_of, with_parameters_of,
 };
 use crate::precision::Precision;
 use crate::{Result, rng};
 
-/// Configuration of the head of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TaskHeadConfig {
-    /// Of whole samples.
-    Samples(HeadConfig),
-    /// Of voxels.
-    Voxels(DecoderConfig),
-}
-
 /// Head of a task.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a model has one")]
 pub enum TaskHead {
     /// Of whole samples.
     Samples(ClassificationHead),

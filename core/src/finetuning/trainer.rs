@@ -6,15 +6,16 @@ use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoints, Restored};
+use super::epoch_report::EpochReport;
 use super::forward::{metric_terms, probabilities, read};
 use super::gradients::{LayerRates, clip};
 use super::losses::{VoxelTargets, class_losses, voxel_losses};
 use super::settings::{Criterion, FinetuneConfig};
-use super::stored::{TaskModelConfig, write_weights};
+use super::stored::write_weights;
 use super::targets::{SampleTargets, TargetKind, Targets};
+use super::task_config::TaskModelConfig;
 use super::task_model::TaskModel;
 use crate::confined_path::ConfinedPath;
 use crate::data::{BatchLoader, BatchRequest, Dataset, HostBatch, LoadedBatch, LoaderOptions, TokenSpec};
@@ -35,23 +36,6 @@ pub struct Task<'a> {
     pub validation: &'a [u64],
     /// Loading of samples.
     pub loader: LoaderOptions,
-}
-
-/// Report of an epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochReport {
-    /// Number of the epoch, from 1.
-    pub epoch: usize,
-    /// Learning rate of the head in the last update.
-    pub learning_rate: f64,
-    /// Mean loss of the training samples, as they were learned from.
-    pub loss: f64,
-    /// Mean over updates of the L2 norm of all gradients, before clipping.
-    pub gradient_norm: f64,
-    /// Mean loss of the validation samples.
-    pub validation_loss: Option<f64>,
-    /// Metric of the validation samples.
-    pub metric: Option<f64>,
 }
 
 /// Follows a fine-tuning.

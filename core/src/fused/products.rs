@@ -29,11 +29,14 @@ impl Task<'_> {
             return (threads > 1 && self.n_multiplications() >= SERIAL).then(|| bfloat16::halves(self, threads));
         }
         if threads > 1 && self.n_multiplications() >= SERIAL {
-            return Some(if columns >= 2 * MIN_COLUMNS && columns.is_multiple_of(2 * PANEL) {
-                self.split_columns(columns / 2)
-            } else {
-                self.split_rows((self.a.rows / 2).next_multiple_of(ROWS).min(self.a.rows))
-            });
+            if columns >= 2 * MIN_COLUMNS && columns.is_multiple_of(2 * PANEL) {
+                return Some(self.split_columns(columns / 2));
+            }
+            let at = (self.a.rows / 2).next_multiple_of(ROWS).min(self.a.rows);
+            // A row alone is multiplied by another kernel of the library, which adds in another order: bits would depend on the number of threads.
+            if self.a.rows - at != 1 {
+                return Some(self.split_rows(at));
+            }
         }
         let is_wide = columns >= 2 * WIDE && self.a.column_stride == 1;
         is_wide.then(|| self.split_columns((columns / 2).next_multiple_of(PANEL)))

@@ -468,7 +468,7 @@ fn a_convolution_is_that_of_burn() {
 
 #[test]
 fn an_instance_norm_is_its_definition() {
-    for shape in [[1, 1, 1, 2, 3], [2, 3, 4, 5, 6], [1, 8, 30, 31, 16]] {
+    for shape in [[1, 1, 1, 9, 3], [2, 3, 4, 5, 6], [1, 8, 30, 31, 16]] {
         for slope in [1.0, 0.01] {
             let found = |[x]: [Tensor<5>; 1]| instance_norm(x, 1e-5, slope);
             same("instance norm", [values(shape, 3)], found, |[x]| plain::instance_norm(x, 1e-5, slope));

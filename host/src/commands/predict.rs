@@ -18,7 +18,7 @@ use crate::tables::prediction;
 /// Predict data with a fine-tuned model
 ///
 /// Classes and numbers go to samples.csv, and to files.csv as the mean over the samples of a file. Masks are written below masks/ on the
-/// grid of each file: NIfTI with its orientation and spacing, PNG for pictures. Where samples of a file overlap (--set stride=8),
+/// grid of each file: NIfTI with its orientation and spacing, PNG for images. Where samples of a file overlap (--set stride=8),
 /// voxels are weighted means. Files that cannot be read are named and left out.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| {

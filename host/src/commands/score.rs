@@ -6,12 +6,11 @@ use anyhow::{Result, bail};
 use clap::Args;
 use medcoss_runtime::scoring::{MaskOptions, MaskScores, TableOptions, TableScores, score_masks, score_table};
 use medcoss_runtime::{WorkObserver, WorkReport};
-use serde::Serialize;
 
 use crate::arguments::{BarArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::tables::scoring;
+use crate::tables::scoring::{self, Scored};
 
 /// Score predictions of any program against the truth
 ///
@@ -55,14 +54,6 @@ pub(crate) struct Score {
 enum Hd95 {
     Defined,
     Reference,
-}
-
-/// Scores of either kind.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(crate) enum Scored {
-    Masks(MaskScores),
-    Table(TableScores),
 }
 
 impl Score {

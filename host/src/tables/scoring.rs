@@ -1,9 +1,19 @@
 //! Scores of predictions for people.
 
-use medcoss_runtime::scoring::Summary;
+use medcoss_runtime::scoring::{MaskScores, Summary, TableScores};
+use serde::Serialize;
 
 use super::Table;
-use crate::commands::score::Scored;
+
+/// Scores of either kind.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Scored {
+    /// Of masks.
+    Masks(MaskScores),
+    /// Of a table of probabilities.
+    Table(TableScores),
+}
 
 /// Names of cases that are shown.
 const SHOWN: usize = 5;

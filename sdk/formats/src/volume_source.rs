@@ -50,7 +50,7 @@ pub enum VolumeSource {
         outside: f32,
     },
     /// A DICOM series.
-    Dicom(Series),
+    Dicom(Box<Series>),
 }
 
 /// Size, spacing and notes of a volume, without its voxels.
@@ -138,7 +138,7 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], rules: &ScanRules) -> Resu
     let outside = rules.outside;
     let mut sources: Vec<_> = niftis.into_iter().map(|file| VolumeSource::Nifti { file, outside }).collect();
     sources.extend(arrays.into_iter().map(|file| VolumeSource::File { file, outside }));
-    sources.extend(series.into_iter().map(VolumeSource::Dicom));
+    sources.extend(series.into_iter().map(Box::new).map(VolumeSource::Dicom));
     if sources.is_empty() {
         let (modality, left) = (rules.modality, account.summary());
         return Err(Error::unreadable(format!("no scan of modality {modality} among the data; left out: {left}")));
@@ -277,7 +277,7 @@ impl VolumeSource {
     pub fn stored_info(&self) -> Result<VolumeInfo, Error> {
         match self {
             Self::Nifti { .. } | Self::File { .. } => self.opened(|opened, _| Ok(opened.in_stored_order().into())),
-            Self::Dicom(series) => Self::Dicom(series.in_stored_order()).info(),
+            Self::Dicom(series) => Self::Dicom(Box::new(series.in_stored_order())).info(),
         }
     }
 
@@ -288,7 +288,7 @@ impl VolumeSource {
     pub fn read_stored(&self) -> Result<Decoded, Error> {
         match self {
             Self::Nifti { .. } | Self::File { .. } => self.opened(|opened, path| opened.in_stored_order().read(path)),
-            Self::Dicom(series) => Self::Dicom(series.in_stored_order()).read(),
+            Self::Dicom(series) => Self::Dicom(Box::new(series.in_stored_order())).read(),
         }
     }
 

@@ -270,8 +270,12 @@ impl TaskSection {
             Protocol::Segmentation(probe) => probe.check()?,
             Protocol::Retrieval | Protocol::MaskedLm => {}
         }
-        if self.finetune.is_none() && matches!(self.labels.resolve()?, LabelSource::Table(table) if !table.columns.is_empty()) {
-            bail!("labels.columns gives several labels, which medcoss finetune learns\nhint: set labels.label, or [task.finetune] in place of protocol");
+        if self.finetune.is_none()
+            && matches!(self.labels.resolve()?, LabelSource::Table(table) if !table.columns.is_empty())
+        {
+            bail!(
+                "labels.columns gives several labels, which medcoss finetune learns\nhint: set labels.label, or [task.finetune] in place of protocol"
+            );
         }
         self.check_masks()?;
         let (metric, metrics) = (self.primary_metric(), self.protocol().metrics());
@@ -320,7 +324,10 @@ impl TaskSection {
             (LabelSource::Masks(masks), _)
                 if self.finetune.is_none()
                     && (masks.ignored.is_some()
-                        || masks.classes.as_ref().is_some_and(medcoss_core::evaluation::SegmentationClasses::overlap)) =>
+                        || masks
+                            .classes
+                            .as_ref()
+                            .is_some_and(medcoss_core::evaluation::SegmentationClasses::overlap)) =>
             {
                 bail!(
                     "labels.ignore and classes that share a label are for medcoss finetune\n\

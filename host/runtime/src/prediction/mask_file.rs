@@ -1,4 +1,4 @@
-//! Masks as files: NIfTI on the grid of the file that was segmented, PNG for pictures.
+//! Masks as files: NIfTI on the grid of the file that was segmented, PNG for images.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -50,7 +50,10 @@ pub(super) fn path_of(id: &str, class: Option<&str>, extension: &str) -> PathBuf
 fn plain(name: &str) -> String {
     let name: String =
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
-    if name.starts_with('.') { format!("_{}", &name[1..]) } else { name }
+    match name.strip_prefix('.') {
+        Some(rest) => format!("_{rest}"),
+        None => name,
+    }
 }
 
 /// Label that stands for each class in a mask, where classes exclude each other: the first label of the class in the masks that were learned from.

@@ -30,8 +30,8 @@ impl Placed {
     pub fn new(values: &[f32], affine: &[f32], grid: &TokenGrid, n_axes: usize) -> Result<Self> {
         let mut forward = [[0.0; 4]; 3];
         let first = 3 - n_axes;
-        for axis in 0..first {
-            forward[axis][axis] = 1.0;
+        for (axis, row) in forward.iter_mut().enumerate().take(first) {
+            row[axis] = 1.0;
         }
         for (row, values) in affine.chunks_exact(n_axes + 1).enumerate() {
             for (column, value) in values[..n_axes].iter().enumerate() {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_has_two_axes_and_a_coarser_sample_covers_blocks_of_pixels() {
+    fn an_image_has_two_axes_and_a_coarser_sample_covers_blocks_of_pixels() {
         let grid = TokenGrid { grid: [1, 2, 2], patch: [1, 1, 1], channels: 1 };
         // Each token covers 3 x 3 pixels.
         let affine = [3., 0., 0., 0., 3., 0.];
