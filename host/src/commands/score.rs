@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use medcoss_runtime::scoring::{MaskOptions, MaskScores, TableOptions, TableScores, score_masks, score_table};
+use medcoss_runtime::scoring::{MaskOptions, TableOptions, score_masks, score_table};
 use medcoss_runtime::{WorkObserver, WorkReport};
 
 use crate::arguments::{BarArgs, ResultArgs};
