@@ -42,7 +42,7 @@ fn load(dataset: &Radiographs, view: View, seed: u64) -> (Vec<f32>, [f32; 6]) {
 
 /// Compares pixels whose kernel lies within the file with the values there.
 fn compare(size: [usize; 2], value: impl Fn([f64; 2]) -> f64, (pixels, affine): &(Vec<f32>, [f32; 6]), what: &str) {
-    let mut n_compared = 0;
+    let (mut n_compared, mut sum) = (0u32, 0.0);
     for (number, &found) in pixels.iter().enumerate() {
         let token = [number / 64, number % 64].map(|at| (at as f64 + 0.5) / 16.0);
         let index = [0, 1].map(|axis| {
@@ -54,10 +54,15 @@ fn compare(size: [usize; 2], value: impl Fn([f64; 2]) -> f64, (pixels, affine): 
         if index.iter().zip(size).any(|(&at, n)| at < margin || at > n as f64 - 1.0 - margin) {
             continue;
         }
-        let off = (f64::from(found) - value(index)).abs() * 65535.0;
-        assert!(off < 60.0, "{what}: pixel {number} at {index:?} is off by {off}, and half a pixel is 75");
+        let off = (f64::from(found) - value(index)) * 65535.0;
+        // Squeezed images go through 8 bits, whose steps are 257; half a pixel would show in the mean.
+        let most = if what == "Squeezed" { 200.0 } else { 40.0 };
+        assert!(off.abs() < most, "{what}: pixel {number} at {index:?} is off by {off}");
+        sum += off;
         n_compared += 1;
     }
+    let mean = sum / f64::from(n_compared.max(1));
+    assert!(mean.abs() < 15.0, "{what}: off by {mean} in the mean, and half a pixel is 75");
     assert!(n_compared > 1000, "{what}: {n_compared} pixels");
 }
 
