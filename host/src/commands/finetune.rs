@@ -21,7 +21,7 @@ use crate::tables::finetuning;
 
 /// Fine-tune a run's model on a task and keep it
 ///
-/// The task is a [[task]] with [task.finetune] in a tasks file: classification, several labels of which some may be unknown,
+/// The task is one of a tasks file that has a section `finetune`: classification, several labels of which some may be unknown,
 /// ordinal classes, a number, or segmentation with a decoder. Head and backbone are trained end to end (or the head alone, or
 /// low-rank adapters), an epoch is chosen on a validation share, and the kept model is scored on the test split.
 ///
@@ -38,7 +38,7 @@ use crate::tables::finetuning;
 pub(crate) struct Finetune {
     /// Run folder
     run: PathBuf,
-    /// Tasks file (TOML) with [task.finetune]
+    /// Tasks file (TOML) with a task that has a section finetune
     tasks: PathBuf,
     /// Folder for the model
     #[arg(long, value_name = "MODEL")]
