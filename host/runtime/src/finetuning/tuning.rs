@@ -428,11 +428,9 @@ impl<'a> Tuning<'a> {
         let mut tested = Tested::new(targets.kind().clone(), self.section.auc(), shape);
         let group_of: BTreeMap<u64, usize> =
             places.iter().map(|at| (self.samples.indices[*at], self.samples.groups[*at])).collect();
-        let spacing = |row: u64| {
-            let maps = &self.masks.as_ref()?.maps;
-            let at = maps.rows.iter().position(|own| *own == row)?;
-            maps.spacing_mm[at].clone()
-        };
+        let spacing_of: BTreeMap<u64, &Option<Vec<f64>>> =
+            self.masks.iter().flat_map(|masks| masks.maps.rows.iter().copied().zip(&masks.maps.spacing_mm)).collect();
+        let spacing = |row: u64| spacing_of.get(&row).copied().cloned().flatten();
         let mut groups = Vec::with_capacity(rows.len());
         predictor.for_each(&self.data.source, rows, &mut |outputs| {
             for (index, reason) in &outputs.invalid {

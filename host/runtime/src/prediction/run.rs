@@ -265,7 +265,7 @@ impl<'a> Masks<'a> {
         if shape.iter().product::<usize>() > MAX_VOXELS {
             bail!("{file} has {:?} voxels; masks of up to {MAX_VOXELS} are written", grid.shape);
         }
-        let mut found = classify(shape, &samples, &self.grid, self.names.len(), self.overlapping);
+        let mut found = classify(shape, &samples, &self.grid, self.names.len(), self.overlapping)?;
         drop(samples);
         for class in 0..self.names.len() {
             self.filter(&mut found.classes, shape, class)?;
