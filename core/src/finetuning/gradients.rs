@@ -8,8 +8,8 @@ use burn::tensor::Tensor;
 
 use super::settings::FinetuneConfig;
 use super::task_model::TaskModel;
-use crate::Result;
 use crate::model::visit_parameters_of;
+use crate::{DeviceError, Error, Result};
 
 /// L2 norm of all gradients of a module together, in double precision over the parameters. The device is waited for once.
 fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result<f64> {
@@ -30,7 +30,8 @@ fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result<f64> {
     if squares.sums.is_empty() {
         return Ok(0.0);
     }
-    let sums: Vec<f32> = Tensor::cat(squares.sums, 0).into_data().try_to_vec()?;
+    let sums = Tensor::cat(squares.sums, 0).into_data().try_to_vec::<f32>();
+    let sums = sums.map_err(|error| Error::from(DeviceError::read_back("gradient norms", error)))?;
     Ok(sums.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 

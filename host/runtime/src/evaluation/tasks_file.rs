@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::finetuning::{FinetuneSection, TargetName};
 
 use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
+use super::split_section::SplitSection;
 use crate::config::with_nearest;
 use crate::data_source::DataSource;
 use crate::renamed_settings::refuse_former_protocols;
@@ -91,27 +92,6 @@ pub enum Missing {
     #[default]
     Error,
     Skip,
-}
-
-/// The split into training and test samples.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SplitSection {
-    /// Fraction of test samples in each class.
-    test: Option<f64>,
-    /// Column of the label table with the values `train` and `test`.
-    pub column: Option<String>,
-}
-
-impl SplitSection {
-    pub fn is_given(&self) -> bool {
-        self.test.is_some() || self.column.is_some()
-    }
-
-    /// Fraction of test samples in each class, where no column gives the split.
-    pub fn test(&self) -> f64 {
-        self.test.unwrap_or(0.3)
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -291,16 +271,7 @@ impl TaskSection {
         if let Some(most) = self.max_samples.filter(|most| *most < 4) {
             bail!("max_samples is {most}, it must be at least 4: two of each of two classes");
         }
-        match (&self.split.test, &self.split.column) {
-            (Some(_), Some(_)) => bail!("split has both test and column\nhint: give one of them"),
-            (Some(test), None) if !(*test > 0.0 && *test < 1.0) => {
-                bail!("split.test is {test}, not between 0.0 and 1.0")
-            }
-            (None, Some(column)) if !self.labels.is_table() => bail!(
-                "split.column is {column:?}, but the labels come from no table\nhint: set labels.table, or split.test"
-            ),
-            _ => {}
-        }
+        self.split.check(self.labels.is_table())?;
         if self.is_masked_lm() && (self.labels.is_given() || self.split.is_given()) {
             bail!(
                 "protocol masked-lm takes neither labels nor a split: every sample is masked and scored\n\
@@ -324,13 +295,14 @@ impl TaskSection {
             (LabelSource::Masks(masks), _)
                 if self.finetune.is_none()
                     && (masks.ignored.is_some()
+                        || !masks.annotated.is_empty()
                         || masks
                             .classes
                             .as_ref()
                             .is_some_and(medcoss_core::evaluation::SegmentationClasses::overlap)) =>
             {
                 bail!(
-                    "labels.ignore and classes that share a label are for medcoss finetune\n\
+                    "labels.ignore, labels.annotated and classes that share a label are for medcoss finetune\n\
                      hint: remove them, or set [task.finetune] in place of protocol"
                 )
             }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use medcoss_core::decoders::DecoderConfig;
-use medcoss_core::finetuning::{FinetuneConfig, HeadConfig};
+use medcoss_core::finetuning::{Criterion, FinetuneConfig, HeadConfig};
 use serde::Deserialize;
 
 use crate::evaluation::label_source::LabelSource;
@@ -13,8 +13,8 @@ use crate::evaluation::label_source::LabelSource;
 pub struct FinetuneSection {
     /// What is predicted.
     pub target: TargetName,
-    /// Fraction of the training groups that choose the epoch.
-    pub validation: f64,
+    /// Fraction of the training groups that choose the epoch; 0.2 where the data name no validation split.
+    pub validation: Option<f64>,
     /// Head of whole samples.
     pub head: HeadConfig,
     /// Decoder of voxels.
@@ -44,7 +44,7 @@ impl Default for FinetuneSection {
     fn default() -> Self {
         Self {
             target: TargetName::default(),
-            validation: 0.2,
+            validation: None,
             head: HeadConfig::default(),
             decoder: DecoderConfig::default(),
             training: FinetuneConfig::default(),
@@ -53,6 +53,31 @@ impl Default for FinetuneSection {
 }
 
 impl FinetuneSection {
+    /// Fraction of the training groups that choose the epoch, where the data name no validation split.
+    const VALIDATION: f64 = 0.2;
+
+    /// Fraction of the training groups to draw for validation; none where the data name `n_given` validation samples.
+    ///
+    /// # Errors
+    /// Both; neither, where an epoch is chosen by it.
+    pub(super) fn drawn_validation(&self, n_given: usize) -> Result<Option<f64>> {
+        let drawn = match (self.validation, n_given) {
+            (Some(share), n) if n > 0 && share > 0.0 => bail!(
+                "finetune.validation is {share}, and the data name {n} validation samples\n\
+                 hint: remove the setting; 0.0 leaves their validation samples out"
+            ),
+            (None, 0) => Some(Self::VALIDATION),
+            (share, _) => share,
+        };
+        if drawn == Some(0.0) && self.training.criterion != Criterion::Last {
+            bail!(
+                "finetune.validation is 0, and training.criterion chooses an epoch by the validation split\n\
+                 hint: set training.criterion = \"last\", or a validation share"
+            );
+        }
+        Ok(drawn)
+    }
+
     /// Checks ranges, and that the labels are of the kind that the target needs.
     ///
     /// # Errors
@@ -60,8 +85,8 @@ impl FinetuneSection {
     pub(crate) fn check(&self, labels: &LabelSource) -> Result<()> {
         self.training.check().context("finetune.training")?;
         self.head.check().context("finetune")?;
-        if !(0.0..1.0).contains(&self.validation) {
-            bail!("finetune.validation is {}; it must be at least 0.0 and below 1.0", self.validation);
+        if let Some(validation) = self.validation.filter(|validation| !(0.0..1.0).contains(validation)) {
+            bail!("finetune.validation is {validation}; it must be at least 0.0 and below 1.0");
         }
         let columns = matches!(labels, LabelSource::Table(table) if !table.columns.is_empty());
         let masks = matches!(labels, LabelSource::Masks(_));

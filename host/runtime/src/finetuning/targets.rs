@@ -100,7 +100,11 @@ impl Targets for TaskTargets<'_> {
                 TargetKind::MultiLabel { .. } => SampleTargets::Labels(self.samples.several[at].clone()),
                 TargetKind::Regression { .. } => SampleTargets::Number(self.samples.numbers[at]),
                 TargetKind::Segmentation { .. } => {
-                    SampleTargets::Voxels { classes: self.voxels(*index).ok_or_else(unknown)?, annotated: Vec::new() }
+                    let annotated = self.masks.and_then(|masks| masks.annotated.get(*index as usize));
+                    SampleTargets::Voxels {
+                        classes: self.voxels(*index).ok_or_else(unknown)?,
+                        annotated: annotated.cloned().unwrap_or_default(),
+                    }
                 }
             })
         };

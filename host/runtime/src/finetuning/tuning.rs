@@ -270,17 +270,14 @@ impl<'a> Tuning<'a> {
             })?;
             Ok(Split { train: of(places, &drawn.train), test: of(places, &drawn.test) })
         };
-        let needs = finetune.training.criterion != Criterion::Last;
-        let (train, validation) = match (finetune.validation > 0.0, needs) {
-            (true, _) => {
-                let split = part(&train, finetune.validation, 0x76616c)?;
+        let given = self.samples.given_validation();
+        let (train, validation) = match finetune.drawn_validation(given.len())? {
+            Some(share) if share > 0.0 => {
+                let split = part(&train, share, 0x76616c)?;
                 (split.train, split.test)
             }
-            (false, true) => bail!(
-                "finetune.validation is 0, and training.criterion chooses an epoch by the validation split\n\
-                 hint: set training.criterion = \"last\", or a validation share"
-            ),
-            (false, false) => (train, Vec::new()),
+            Some(_) => (train, Vec::new()),
+            None => (train, given),
         };
         let train = match self.options.fraction < 1.0 {
             true => part(&train, self.options.fraction, 0x667261)?.test,

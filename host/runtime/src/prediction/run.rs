@@ -167,7 +167,13 @@ fn open(
         }
         false => None,
     };
-    let dataset = PluginDataset::open(&plugin, options.base, &section, assets.as_deref(), &[Side::Train, Side::Test])?;
+    let dataset = PluginDataset::open(
+        &plugin,
+        options.base,
+        &section,
+        assets.as_deref(),
+        &[Side::Train, Side::Validation, Side::Test],
+    )?;
     if dataset.spec() != info.config.tokens {
         bail!(
             "samples are {:?}, and the model reads {:?}\nhint: leave out the options that change their size",
