@@ -1,6 +1,6 @@
 //! The samples of a task: classes, groups, and the split that a table gives.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::{Result, anyhow, bail};
 use medcoss_core::evaluation::{Split, draw_folds, draw_samples};
@@ -228,6 +228,39 @@ impl TaskSamples {
     /// Positions of the validation samples, where the data name some; ascending.
     pub fn given_validation(&self) -> Vec<usize> {
         self.of_side(Side::Validation)
+    }
+
+    /// Divides some of the samples, by position: of each class the groups with the last names are the share `last`, the others come before. A group is named
+    /// by its first sample, and has the class of that. Of `n` groups `floor(n (1 - last))` come before, as in the reference.
+    ///
+    /// # Errors
+    /// A class of which nothing is left before.
+    pub fn last_by_name(&self, places: &[usize], last: f64, ids: &[String]) -> Result<Split> {
+        let id = |at: usize| ids[self.indices[at] as usize].as_str();
+        let mut by_name = places.to_vec();
+        by_name.sort_by_key(|at| id(*at));
+        let mut first_of: HashMap<usize, usize> = HashMap::new();
+        let mut groups_of_class = vec![Vec::new(); self.classes.len().max(1)];
+        for at in &by_name {
+            if !first_of.contains_key(&self.groups[*at]) {
+                first_of.insert(self.groups[*at], *at);
+                groups_of_class[self.labels[*at]].push(self.groups[*at]);
+            }
+        }
+        let mut is_last = HashSet::new();
+        for (class, groups) in groups_of_class.iter().enumerate() {
+            let n_before = (groups.len() as f64 * (1.0 - last)) as usize;
+            if n_before == 0 && !groups.is_empty() {
+                let name = self.classes.get(class).map(|name| format!(" of class {name:?}")).unwrap_or_default();
+                bail!(
+                    "all {} training groups{name} would be for validation\nhint: give more, or a smaller finetune.validation",
+                    groups.len()
+                );
+            }
+            is_last.extend(&groups[n_before..]);
+        }
+        let (test, train) = places.iter().partition(|at| is_last.contains(&self.groups[**at]));
+        Ok(Split { train, test })
     }
 
     fn of_side(&self, wanted: Side) -> Vec<usize> {

@@ -89,15 +89,15 @@ fn of_lists(
 ) -> Result<Vec<Option<Side>>> {
     let mut sides: Vec<Option<(Side, &Path)>> = vec![None; labelled.len()];
     for (side, file) in lists.files() {
-        let shown = data.base.join(file).display().to_string();
-        let mut unused = names_of(&data.base.join(file)).with_context(|| format!("cannot read the list {shown}"))?;
-        let n_names = unused.len();
+        let path = data.base.join(file);
+        let mut list = NameList::read(&path).with_context(|| format!("cannot read the list {}", path.display()))?;
         for ((at, annotation), own) in labelled.iter().zip(annotations).zip(&mut sides) {
-            let (id, of_file) = (&data.ids[*at], data.samples.file(*at));
-            let mut keys = keys_of(file, id, of_file);
+            let id = &data.ids[*at];
+            let mut keys = keys_of(file, id, data.samples.file(*at));
             keys.extend(annotation.group.clone().or_else(|| data.samples.group(*at).map(String::from)));
-            let Some(key) = keys.into_iter().find(|key| unused.contains_key(key)) else { continue };
-            unused.insert(key, true);
+            if !list.take(&keys) {
+                continue;
+            }
             match *own {
                 Some((_, other)) => {
                     bail!(
@@ -109,44 +109,92 @@ fn of_lists(
                 None => *own = Some((side, file)),
             }
         }
-        let mut left: Vec<&String> = unused.iter().filter(|(_, used)| !**used).map(|(name, _)| name).collect();
-        left.sort();
-        let examples: Vec<&str> = left.iter().take(NAMED).map(|name| name.as_str()).collect();
-        if left.len() == n_names {
+        let left = list.left();
+        let examples = left.iter().take(NAMED).copied().collect::<Vec<&str>>().join(", ");
+        if left.len() == list.lines.len() {
             bail!(
-                "no name in the list {shown} belongs to a sample; the first are {}, and the first sample is {}\n\
+                "no name in the list {} belongs to a sample; the first are {examples}, and the first sample is {}\n\
                  hint: a list has a name a line: of a sample, a file (with or without its folder and extension) or a group",
-                examples.join(", "),
+                path.display(),
                 data.ids[labelled[0]]
             );
         }
         if !left.is_empty() {
-            tracing::warn!(
-                "{} of {n_names} names in the list {shown} belong to no sample: {}",
-                left.len(),
-                examples.join(", ")
-            );
+            let (n, all) = (left.len(), list.lines.len());
+            tracing::warn!("{n} of {all} names in the list {} belong to no sample: {examples}", path.display());
         }
     }
     let rest = lists.rest_is_train().then_some(Side::Train);
     Ok(sides.into_iter().map(|own| own.map(|(side, _)| side).or(rest)).collect())
 }
 
-/// The names in a list, one a line, none of them used yet.
-fn names_of(path: &Path) -> Result<HashMap<String, bool>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        bail!("it is no file");
+/// Names, one a line. Of a line of several columns, as in `scan.nii.gz 1`, the first is a name as well.
+struct NameList {
+    lines: Vec<String>,
+    /// Number of the line of each name.
+    by_name: HashMap<String, usize>,
+    /// Whether a sample has the name of the line.
+    used: Vec<bool>,
+}
+
+impl NameList {
+    /// # Errors
+    /// A file that cannot be read, is too large, or has no names.
+    fn read(path: &Path) -> Result<Self> {
+        let file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            bail!("it is no file");
+        }
+        let mut text = String::new();
+        file.take(MAX_LIST_BYTES + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_LIST_BYTES {
+            bail!("it has more than {} MiB", MAX_LIST_BYTES >> 20);
+        }
+        let lines: Vec<String> = text.lines().map(plain).filter(|name| !name.is_empty()).collect();
+        if lines.is_empty() {
+            bail!("it is empty");
+        }
+        let mut by_name = HashMap::with_capacity(lines.len());
+        for (at, line) in lines.iter().enumerate() {
+            by_name.insert(line.clone(), at);
+        }
+        for (at, line) in lines.iter().enumerate() {
+            if let Some(first) = line.split_whitespace().next() {
+                by_name.entry(first.to_owned()).or_insert(at);
+            }
+        }
+        Ok(Self { used: vec![false; lines.len()], lines, by_name })
     }
-    let mut text = String::new();
-    file.take(MAX_LIST_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_LIST_BYTES {
-        bail!("it has more than {} MiB", MAX_LIST_BYTES >> 20);
+
+    /// Whether a line has one of the names; marks it as used.
+    fn take(&mut self, names: &[String]) -> bool {
+        let Some(line) = names.iter().find_map(|name| self.by_name.get(name)) else { return false };
+        self.used[*line] = true;
+        true
     }
-    let names: HashMap<String, bool> =
-        text.lines().map(plain).filter(|name| !name.is_empty()).map(|name| (name, false)).collect();
-    if names.is_empty() {
-        bail!("it is empty");
+
+    /// Lines that no sample has used.
+    fn left(&self) -> Vec<&str> {
+        let lines = self.lines.iter().zip(&self.used);
+        lines.filter(|(_, used)| !**used).map(|(line, _)| line.as_str()).collect()
     }
-    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_a_name_a_line_and_perhaps_more_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.txt");
+        std::fs::write(&path, "a/scan one.nii 1\n\n b.nii\t0\r\n./c.nii\n").unwrap();
+        let mut list = NameList::read(&path).unwrap();
+        let mut take = |name: &str| list.take(&["other".into(), name.into()]);
+        assert_eq!([take("b.nii"), take("c.nii"), take("1"), take("a/scan")], [true, true, false, true]);
+        assert!(list.left().is_empty());
+        std::fs::write(&path, "\n").unwrap();
+        assert_eq!(NameList::read(&path).err().unwrap().to_string(), "it is empty");
+        assert_eq!(NameList::read(folder.path()).err().unwrap().to_string(), "it is no file");
+    }
 }

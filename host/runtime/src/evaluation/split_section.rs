@@ -24,7 +24,7 @@ pub struct SplitSection {
     pub column: Option<String>,
     /// Regular expression with one group, which finds the name of the split in a sample's id.
     pattern: Option<String>,
-    /// Names of the splits in the column or the ids.
+    /// Names of the splits in the column or the ids; without names for train, the rest is train.
     values: Option<SideNames>,
     /// Files with the names of samples, files or groups, one a line.
     lists: Option<SideLists>,
@@ -89,7 +89,8 @@ impl SplitSection {
             };
         };
         let sides = [(Side::Train, train), (Side::Validation, validation), (Side::Test, test)];
-        Ok(sides.into_iter().find(|(_, names)| names.iter().any(|own| own == name)).map(|(side, _)| side))
+        let named = sides.into_iter().find(|(_, names)| names.iter().any(|own| own == name)).map(|(side, _)| side);
+        Ok(named.or(train.is_empty().then_some(Side::Train)))
     }
 
     /// Checks ranges, and which fields belong together. `has_table` says whether the labels come from a table.
@@ -180,6 +181,9 @@ mod tests {
         let own = section("{ pattern = '(.*)', values = { train = ['tr'], test = ['testA', 'testB'] } }");
         own.check(false).unwrap();
         assert_eq!((own.side_of("testB").unwrap(), own.side_of("old").unwrap()), (Some(Side::Test), None));
+        let rest = section("{ pattern = '(.*)', values = { test = ['7'] } }");
+        rest.check(false).unwrap();
+        assert_eq!((rest.side_of("7").unwrap(), rest.side_of("8").unwrap()), (Some(Side::Test), Some(Side::Train)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use medcoss_core::decoders::DecoderConfig;
+use medcoss_core::evaluation::Metric;
 use medcoss_core::finetuning::{Criterion, FinetuneConfig, HeadConfig};
 use serde::Deserialize;
 
@@ -15,12 +16,27 @@ pub struct FinetuneSection {
     pub target: TargetName,
     /// Fraction of the training groups that choose the epoch; 0.2 where the data name no validation split.
     pub validation: Option<f64>,
+    /// Which of the training groups these are.
+    pub validation_by: ValidationBy,
+    /// Whether each class of voxels has a sigmoid of its own although they exclude each other, as in the reference.
+    pub sigmoid: bool,
     /// Head of whole samples.
     pub head: HeadConfig,
     /// Decoder of voxels.
     pub decoder: DecoderConfig,
     /// The training.
     pub training: FinetuneConfig,
+}
+
+/// Which of the training groups are for validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValidationBy {
+    /// Drawn by the seed, stratified by class.
+    #[default]
+    Seed,
+    /// Of each class the last by the names of its samples, as in the reference.
+    Name,
 }
 
 /// What is predicted.
@@ -40,11 +56,46 @@ pub enum TargetName {
     Segmentation,
 }
 
+impl TargetName {
+    /// Name of the target, as in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classes => "classes",
+            Self::MultiLabel => "multi-label",
+            Self::Ordinal => "ordinal",
+            Self::Regression => "regression",
+            Self::Segmentation => "segmentation",
+        }
+    }
+
+    /// Metrics that a task may name as the one that stands for it.
+    pub(crate) fn metrics(self) -> &'static [Metric] {
+        match self {
+            Self::Classes | Self::Ordinal => &Metric::OF_CLASSES,
+            Self::MultiLabel => &[Metric::Auc],
+            Self::Segmentation => &Metric::OF_MASKS,
+            Self::Regression => &[],
+        }
+    }
+
+    /// Name of the score that stands for a task that names none.
+    pub(crate) fn figure(self) -> &'static str {
+        match self {
+            Self::Classes | Self::Ordinal => Metric::Accuracy.name(),
+            Self::MultiLabel => Metric::Auc.name(),
+            Self::Segmentation => Metric::Dice.name(),
+            Self::Regression => "mean_absolute_error",
+        }
+    }
+}
+
 impl Default for FinetuneSection {
     fn default() -> Self {
         Self {
             target: TargetName::default(),
             validation: None,
+            validation_by: ValidationBy::default(),
+            sigmoid: false,
             head: HeadConfig::default(),
             decoder: DecoderConfig::default(),
             training: FinetuneConfig::default(),
@@ -90,6 +141,9 @@ impl FinetuneSection {
         }
         let columns = matches!(labels, LabelSource::Table(table) if !table.columns.is_empty());
         let masks = matches!(labels, LabelSource::Masks(_));
+        if self.sigmoid && self.target != TargetName::Segmentation {
+            bail!("finetune.sigmoid belongs to target = \"segmentation\"\nhint: remove it");
+        }
         match self.target {
             TargetName::Segmentation if !masks => {
                 bail!("finetune.target is segmentation, which needs masks\nhint: set labels = {{ masks = \"folder\" }}")

@@ -23,7 +23,7 @@ pub struct TestScore {
 }
 
 /// A metric of one case.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseScore {
     /// Id of the sample.
     pub id: String,
