@@ -247,7 +247,7 @@ impl TaskSamples {
                 groups_of_class[self.labels[*at]].push(self.groups[*at]);
             }
         }
-        let mut is_last = HashSet::new();
+        let mut is_last: HashSet<usize> = HashSet::new();
         for (class, groups) in groups_of_class.iter().enumerate() {
             let n_before = (groups.len() as f64 * (1.0 - last)) as usize;
             if n_before == 0 && !groups.is_empty() {
@@ -257,7 +257,7 @@ impl TaskSamples {
                     groups.len()
                 );
             }
-            is_last.extend(&groups[n_before..]);
+            is_last.extend(groups[n_before..].iter().copied());
         }
         let (test, train) = places.iter().partition(|at| is_last.contains(&self.groups[**at]));
         Ok(Split { train, test })
