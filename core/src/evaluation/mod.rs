@@ -61,5 +61,5 @@ pub use segmentation::{
 };
 pub use segmentation_maps::{ClassMaps, IGNORED, SegmentationClasses};
 pub use segmentation_probe::{SegmentationProbe, TokenFeatures};
-pub use segmentation_scores::{SampleSegmentation, SegmentationScores};
+pub use segmentation_scores::{Hd95Convention, SampleSegmentation, SegmentationScores};
 pub use split::{Split, draw_samples};

@@ -3,9 +3,20 @@
 use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
-use super::segmentation::{dice, hausdorff_95_of};
+use super::segmentation::{dice, hausdorff_95_of, hausdorff_95_reference};
 use super::segmentation_maps::ClassMaps;
 use crate::Result;
+
+/// What the HD95 of a pair of masks is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hd95Convention {
+    /// In voxels and in millimetres; none where a mask is empty.
+    #[default]
+    Standard,
+    /// The reference's: in voxels alone; 0 where both masks are empty, 500 where one is.
+    Reference,
+}
 
 /// Segmentation scores of one sample, by class without the background.
 ///
@@ -45,7 +56,8 @@ impl SampleSegmentation {
             [truth, predicted].map(|map| map.iter().map(|&found| usize::from(found) == class).collect::<Vec<_>>())
         };
         let masks: Vec<Option<[Vec<bool>; 2]>> = (1..=maps.classes.len()).map(of_class).map(Some).collect();
-        Self::of_masks(maps.rows[at], &maps.shape, maps.spacing_mm[at].as_deref(), &masks)
+        let convention = Hd95Convention::Standard;
+        Self::of_masks(maps.rows[at], &maps.shape, maps.spacing_mm[at].as_deref(), &masks, convention)
     }
 
     /// Scores of one sample from the true and the predicted mask of each class, none for a class that was not annotated; `spacing_mm` is the distance of neighbouring voxels along each axis, where
@@ -58,6 +70,7 @@ impl SampleSegmentation {
         shape: &[usize],
         spacing_mm: Option<&[f64]>,
         masks: &[Option<[Vec<bool>; 2]>],
+        convention: Hd95Convention,
     ) -> Result<Self> {
         let n = masks.len();
         let mut scores = Self {
@@ -78,6 +91,11 @@ impl SampleSegmentation {
             let empty = [truth, predicted].map(|mask| !mask.contains(&true));
             scores.dice.push(Some(dice(truth, predicted)));
             scores.both_empty.push(empty == [true, true]);
+            if convention == Hd95Convention::Reference {
+                scores.hd95_voxels.push(Some(hausdorff_95_reference(truth, predicted, shape)?));
+                scores.hd95_mm.push(None);
+                continue;
+            }
             // Of an image the border is found in its plane: as a volume of one slice, every pixel would be border.
             let distance = |spacing: &[f64]| hausdorff_95_of(truth, predicted, shape, spacing);
             let measurable = empty == [false, false];
@@ -181,13 +199,30 @@ mod tests {
     fn a_class_that_was_not_annotated_counts_for_nothing() {
         let (mask, other) = (vec![true, false], vec![false, true]);
         let sample = |second: Option<[Vec<bool>; 2]>| {
-            SampleSegmentation::of_masks(0, &[1, 2], None, &[Some([mask.clone(), mask.clone()]), second]).unwrap()
+            SampleSegmentation::of_masks(
+                0,
+                &[1, 2],
+                None,
+                &[Some([mask.clone(), mask.clone()]), second],
+                Hd95Convention::Standard,
+            )
+            .unwrap()
         };
         let samples = vec![sample(None), sample(Some([mask.clone(), other.clone()]))];
         let scores = SegmentationScores { classes: vec!["1".into(), "2".into()], samples };
         assert_eq!(scores.by_class(Metric::Dice), [Some(1.0), Some(0.0)]);
         assert_eq!(scores.mean(Metric::Dice, &[0, 1]), Some(2.0 / 3.0));
         assert_eq!((scores.n_undefined_hd95(), scores.n_both_empty()), (0, 0));
+    }
+
+    #[test]
+    fn the_reference_gives_empty_masks_a_distance() {
+        let (mask, empty) = (vec![true, false], vec![false, false]);
+        let pairs = [[&mask, &mask], [&mask, &empty], [&empty, &empty]].map(|pair| Some(pair.map(Vec::clone)));
+        let scores =
+            SampleSegmentation::of_masks(0, &[1, 2], Some(&[9.0, 9.0]), &pairs, Hd95Convention::Reference).unwrap();
+        assert_eq!(scores.hd95_voxels, [Some(0.0), Some(500.0), Some(0.0)]);
+        assert_eq!(scores.hd95_mm, [None; 3]);
     }
 
     #[test]

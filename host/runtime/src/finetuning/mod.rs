@@ -4,6 +4,7 @@
 //! trainer what they are, `tuning` opens everything and trains, `test_scores` measures the kept model on the test split.
 
 mod kept;
+mod page;
 mod section;
 mod source;
 mod targets;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use medcoss_core::decoders::DecoderConfig;
-use medcoss_core::evaluation::Metric;
+use medcoss_core::evaluation::{Hd95Convention, Metric};
 use medcoss_core::finetuning::{Criterion, FinetuneConfig, HeadConfig};
 use serde::Deserialize;
 
@@ -20,6 +20,8 @@ pub struct FinetuneSection {
     pub validation_by: ValidationBy,
     /// Whether each class of voxels has a sigmoid of its own although they exclude each other, as in the reference.
     pub sigmoid: bool,
+    /// What the HD95 of masks is.
+    pub hd95: Hd95Convention,
     /// Head of whole samples.
     pub head: HeadConfig,
     /// Decoder of voxels.
@@ -96,6 +98,7 @@ impl Default for FinetuneSection {
             validation: None,
             validation_by: ValidationBy::default(),
             sigmoid: false,
+            hd95: Hd95Convention::default(),
             head: HeadConfig::default(),
             decoder: DecoderConfig::default(),
             training: FinetuneConfig::default(),
@@ -141,6 +144,9 @@ impl FinetuneSection {
         }
         let columns = matches!(labels, LabelSource::Table(table) if !table.columns.is_empty());
         let masks = matches!(labels, LabelSource::Masks(_));
+        if self.hd95 != Hd95Convention::default() && self.target != TargetName::Segmentation {
+            bail!("finetune.hd95 belongs to target = \"segmentation\"\nhint: remove it");
+        }
         if self.sigmoid && self.target != TargetName::Segmentation {
             bail!("finetune.sigmoid belongs to target = \"segmentation\"\nhint: remove it");
         }

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use medcoss_core::evaluation::{
-    Metric, MultiClassAuc, N_RESAMPLES, Predictions, Resamples, SampleSegmentation, SegmentationScores,
+    CalibrationBins, Hd95Convention, Labelled, Metric, MultiClassAuc, N_RESAMPLES, Predictions, ReliabilityCurve,
+    Resamples, SampleSegmentation, SegmentationScores, brier,
 };
 use medcoss_core::finetuning::{IGNORED_VOXEL, Outputs, SampleTargets, TargetKind};
 use serde::{Deserialize, Serialize};
@@ -35,10 +36,23 @@ pub struct CaseScore {
     pub value: Option<f64>,
 }
 
+/// Labels and probabilities of test samples.
+pub(super) struct ClassPredictions<'a> {
+    /// Names of the classes or labels.
+    pub classes: &'a [String],
+    /// Of each class, whether each sample is of it and with what probability; samples whose label is unknown are left out.
+    pub by_class: Vec<(Vec<bool>, Vec<f64>)>,
+    /// Class of each sample; empty where classes do not exclude each other.
+    pub labels: Vec<usize>,
+    /// The most likely class of each sample; as `labels`.
+    pub predicted: Vec<usize>,
+}
+
 /// Outputs and targets of test samples, gathered for metrics.
 pub(super) struct Tested {
     kind: TargetKind,
     auc: MultiClassAuc,
+    hd95: Hd95Convention,
     shape: Vec<usize>,
     rows: Vec<u64>,
     labels: Vec<SampleTargets>,
@@ -47,8 +61,34 @@ pub(super) struct Tested {
 }
 
 impl Tested {
-    pub fn new(kind: TargetKind, auc: MultiClassAuc, shape: Vec<usize>) -> Self {
-        Self { kind, auc, shape, rows: Vec::new(), labels: Vec::new(), values: Vec::new(), segmented: Vec::new() }
+    pub fn new(kind: TargetKind, auc: MultiClassAuc, hd95: Hd95Convention, shape: Vec<usize>) -> Self {
+        let (rows, labels, values, segmented) = Default::default();
+        Self { kind, auc, hd95, shape, rows, labels, values, segmented }
+    }
+
+    /// Labels and probabilities of the samples, of each class or label; none of a number or of voxels.
+    pub fn predictions(&self) -> Option<ClassPredictions<'_>> {
+        let classes = match &self.kind {
+            TargetKind::Classes { classes } | TargetKind::Ordinal { classes } | TargetKind::MultiLabel { classes } => {
+                classes
+            }
+            TargetKind::Regression { .. } | TargetKind::Segmentation { .. } => return None,
+        };
+        let excludes = !matches!(self.kind, TargetKind::MultiLabel { .. });
+        let of_class = |class: usize| {
+            let sample = |(label, values): (&SampleTargets, &Vec<f32>)| {
+                let is = match label {
+                    SampleTargets::Labels(labels) => labels[class]?,
+                    label => class_of(label) == class,
+                };
+                Some((is, f64::from(values[class])))
+            };
+            self.labels.iter().zip(&self.values).filter_map(sample).unzip()
+        };
+        let by_class = (0..classes.len()).map(of_class).collect();
+        let labels = if excludes { self.labels.iter().map(class_of).collect() } else { Vec::new() };
+        let predicted = if excludes { self.values.iter().map(|values| largest(values)).collect() } else { Vec::new() };
+        Some(ClassPredictions { classes, by_class, labels, predicted })
     }
 
     /// Adds samples. Masks are compared at once, so that the memory does not grow with voxels; `spacing_mm` is of a sample by its index.
@@ -76,7 +116,13 @@ impl Tested {
                         .map(|class| (annotated.get(class) != Some(&false)).then(|| masks_of(class)))
                         .collect();
                     let spacing = spacing_mm(*row);
-                    self.segmented.push(SampleSegmentation::of_masks(*row, &self.shape, spacing.as_deref(), &masks)?);
+                    self.segmented.push(SampleSegmentation::of_masks(
+                        *row,
+                        &self.shape,
+                        spacing.as_deref(),
+                        &masks,
+                        self.hd95,
+                    )?);
                 }
                 _ => {
                     self.values.push(values.to_vec());
@@ -124,12 +170,28 @@ impl Tested {
                 let labels: Vec<usize> = self.labels.iter().map(class_of).collect();
                 let values = self.values.iter().flatten().map(|value| f64::from(*value)).collect();
                 let (n_classes, auc) = (classes.len(), self.auc);
-                let predictions = Predictions::Classes { labels: labels.clone(), scores: values, n_classes, auc };
+                let values: Vec<f64> = values;
+                let predictions =
+                    Predictions::Classes { labels: labels.clone(), scores: values.clone(), n_classes, auc };
                 for metric in Metric::OF_CLASSES {
                     if metric.of(&predictions, &all).is_ok() {
                         add(metric.name().into(), &labels, &|places| Ok(metric.of(&predictions, places)?))?;
                     }
                 }
+                // 32-bit probabilities miss a sum of 1 a little.
+                let of = |places: &[usize]| -> (Vec<usize>, Vec<f64>) {
+                    let row = |at: &usize| values[at * n_classes..][..n_classes].iter().copied();
+                    (places.iter().map(|at| labels[*at]).collect(), places.iter().flat_map(row).collect())
+                };
+                add("brier".into(), &labels, &|places| {
+                    let (labels, scores) = of(places);
+                    Ok(brier(Labelled { labels: &labels, scores: &scores, n_classes })?)
+                })?;
+                add("ece".into(), &labels, &|places| {
+                    let (labels, scores) = of(places);
+                    let samples = Labelled { labels: &labels, scores: &scores, n_classes };
+                    Ok(ReliabilityCurve::of_predicted_class(samples, CalibrationBins::default())?.expected_error())
+                })?;
                 if matches!(self.kind, TargetKind::Ordinal { .. }) {
                     let error = |at: &usize| largest(&self.values[*at]).abs_diff(labels[*at]) as f64;
                     add("mean_absolute_error".into(), &labels, &|places| Ok(mean(places, error)))?;

@@ -20,6 +20,7 @@ use medcoss_core::run::{
 use medcoss_plugin_host::PluginRegistry;
 use serde::Serialize;
 
+use super::page;
 use super::section::ValidationBy;
 use super::source::ModelSource;
 use super::targets::TaskTargets;
@@ -35,6 +36,8 @@ use crate::stage_plugin::plugin_for_models;
 
 /// File of the scores of each test case.
 pub(super) const CASES: &str = "cases.csv";
+/// Page with curves and scores.
+const PAGE: &str = "report.html";
 /// Number of samples in a batch of predictions.
 const PREDICTED_AT_ONCE: usize = 8;
 
@@ -152,6 +155,13 @@ pub fn finetune_run(
     let in_task = || format!("task {}", section.name);
     let tuning = Tuning::open(run, file, section, options, registry).with_context(in_task)?;
     tuning.run(folder, observer).with_context(in_task)
+}
+
+/// What the test split gave.
+struct TestResult {
+    scores: Vec<TestScore>,
+    cases: Vec<CaseScore>,
+    tested: Tested,
 }
 
 struct Tuning<'a> {
@@ -321,7 +331,7 @@ impl<'a> Tuning<'a> {
             loader,
             device: &device,
         };
-        let (scores, cases) = self.test(&predictor, &targets, &test, &test_rows, &mut bridge)?;
+        let TestResult { scores, cases, tested } = self.test(&predictor, &targets, &test, &test_rows, &mut bridge)?;
         write_atomically(&folder.join(CASES), cases_csv(&cases)?.as_bytes())?;
         self.keep_assets(folder)?;
         let n_samples: BTreeMap<String, usize> =
@@ -343,6 +353,11 @@ impl<'a> Tuning<'a> {
             epochs: tuned.reports,
             scores: scores.clone(),
         };
+        let predictions = tested.predictions();
+        if let Some(warning) = predictions.as_ref().and_then(|predictions| predictions.near_chance(&scores)) {
+            tracing::warn!("{}: {warning}", self.section.name);
+        }
+        write_atomically(&folder.join(PAGE), page::draw(&report, predictions.as_ref()).as_bytes())?;
         let plugin = PluginsLock::of(std::iter::once(&self.plugin)).plugin.remove(0);
         let source = ModelSource {
             medcoss: env!("CARGO_PKG_VERSION").into(),
@@ -405,9 +420,10 @@ impl<'a> Tuning<'a> {
         places: &[usize],
         rows: &[u64],
         bridge: &mut Bridge<'_>,
-    ) -> Result<(Vec<TestScore>, Vec<CaseScore>)> {
+    ) -> Result<TestResult> {
         let shape = self.masks.as_ref().map(|masks| masks.maps.shape.clone()).unwrap_or_default();
-        let mut tested = Tested::new(targets.kind().clone(), self.section.auc(), shape);
+        let hd95 = self.section.finetune.as_ref().map(|section| section.hd95).unwrap_or_default();
+        let mut tested = Tested::new(targets.kind().clone(), self.section.auc(), hd95, shape);
         let group_of: BTreeMap<u64, usize> =
             places.iter().map(|at| (self.samples.indices[*at], self.samples.groups[*at])).collect();
         let spacing_of: BTreeMap<u64, &Option<Vec<f64>>> =
@@ -426,7 +442,8 @@ impl<'a> Tuning<'a> {
             bail!("none of the {} test samples could be read", rows.len());
         }
         let scores = tested.scores(&groups, self.options.seed)?;
-        Ok((scores, tested.cases(self.data.source.ids(), &groups)))
+        let cases = tested.cases(self.data.source.ids(), &groups);
+        Ok(TestResult { scores, cases, tested })
     }
 
     /// Digest of all that decides the training, by which a checkpoint is recognised.
