@@ -90,6 +90,9 @@ fn a_fine_tuned_model_segments_files_on_their_own_grids() {
     let cases = fs::read_to_string(folder.path().join("model/cases.csv")).unwrap();
     assert!(cases.starts_with("id,group,metric,value\n") && cases.contains(",dice:block,"), "{cases}");
 
+    let planned = succeeded(medcoss(&["finetune", &at("run"), &at("task.toml"), "--plan", "--quiet"]));
+    assert!(planned.contains("12 epochs.\n") && planned.contains("training samples/s: about"), "{planned}");
+
     // A finished model is not trained again, and predictions go into a new folder.
     let error = refused(medcoss(&["finetune", &at("run"), &at("task.toml"), "--out", &at("model"), "--quiet"]));
     assert!(error.contains("holds a finished model"), "{error}");
@@ -171,4 +174,88 @@ fn what_a_task_lacks_for_fine_tuning_is_said() {
     }
     let error = refused(medcoss(&["predict", &at(""), &at("images"), "--out", &at("out"), "--quiet"]));
     assert!(error.contains("holds no finished model"), "{error}");
+}
+
+#[test]
+fn models_are_compared_by_how_many_labels_they_learned_from() {
+    let folder = prepared();
+    let at = |name: &str| text(&folder.path().join(name));
+    let (run, task, out) = (at("run"), at("task.toml"), at("study"));
+    let study = |fractions: &str| {
+        let settings = ["--set", "finetune.training.epochs=2", "--set", "split={ folds = 3 }"];
+        let mut command =
+            vec!["label-efficiency", &run, &task, "--fractions", fractions, "--seeds", "2", "--out", &out];
+        command.extend(settings);
+        command.extend(["--json", "--quiet"]);
+        let found: Value = serde_json::from_str(&succeeded(medcoss(&command))).unwrap();
+        found
+    };
+    let found = study("0.5,1");
+    assert_eq!(found["models"], serde_json::json!(["run", "scratch"]));
+    let points = found["points"].as_array().unwrap();
+    assert_eq!(points.len(), 4, "{found}");
+    // Of ten scans a third is tested, a fifth of the rest is for validation, and half of what is left is learned from.
+    let n_train: Vec<f64> = points.iter().map(|point| point["n_train"].as_f64().unwrap()).collect();
+    assert!(n_train[0] < n_train[1] && n_train[0] == n_train[2], "{found}");
+    let difference = &found["differences"][0];
+    // Seeds 0 and 1 test two folds, no scan twice.
+    let n_cases = difference["n_cases"].as_u64().unwrap();
+    assert!((6..=8).contains(&n_cases) && difference["n_groups"].as_u64() == Some(n_cases), "{difference}");
+    assert!((0.0..=1.0).contains(&difference["p_value"].as_f64().unwrap()));
+    let page = fs::read_to_string(folder.path().join("study/label-efficiency.html")).unwrap();
+    assert!(page.contains("block: dice by labels") && !page.contains("<script"), "{page}");
+    assert!(folder.path().join("study/run-0.5-seed0/report.html").is_file());
+    // What is kept is read, and another fraction is added.
+    let more = study("0.5,0.75,1");
+    assert_eq!(more["points"].as_array().unwrap().len(), 6);
+    assert_eq!(more["points"][0], found["points"][0]);
+    // A folder with another model is refused.
+    let mut command = vec!["label-efficiency", &run, &task, "--fractions", "0.5", "--seeds", "1", "--out", &out];
+    command.extend(["--set", "finetune.training.epochs=3", "--quiet"]);
+    let error = refused(medcoss(&command));
+    assert!(error.contains("run-0.5-seed0 holds another model"), "{error}");
+}
+
+/// Splits that the data give, and what is wrong with them.
+#[test]
+fn splits_of_lists_and_names_are_taken_as_they_are() {
+    let folder = prepared();
+    let at = |name: &str| text(&folder.path().join(name));
+    let (run, task) = (at("run"), at("task.toml"));
+    let (train, rest): (String, String) = ("s0.nii\ns1\nscans/s2.nii\ns3\n".into(), "s4\ns5\ns6\n".into());
+    fs::write(folder.path().join("train.txt"), &train).unwrap();
+    fs::write(folder.path().join("val.txt"), rest).unwrap();
+    fs::write(folder.path().join("test.txt"), "s7 1\ns8 0\ns99 1\n").unwrap();
+    let tuned = |out: &str, split: &str| {
+        let (out, split) = (at(out), format!("split={split}"));
+        let mut command = vec!["finetune", &run, &task, "--out", &out, "--set", &split];
+        command.extend(["--set", "finetune.training.epochs=1", "--json", "--quiet"]);
+        medcoss(&command)
+    };
+    let lists = "{ lists = { train = 'train.txt', validation = 'val.txt', test = 'test.txt' } }";
+    let found: Value = serde_json::from_str(&succeeded(tuned("lists", lists))).unwrap();
+    assert_eq!(found["n_samples"], serde_json::json!({"train": 4, "validation": 3, "test": 2}), "{found}");
+    let pattern = "{ pattern = '^scans/s([0-9])', values = { test = ['7', '8', '9'] } }";
+    let found: Value = serde_json::from_str(&succeeded(tuned("pattern", pattern))).unwrap();
+    // Of seven for training, a fifth is drawn for validation.
+    assert_eq!(found["n_samples"]["test"], 3, "{found}");
+
+    fs::write(folder.path().join("test.txt"), "s7\ns3\n").unwrap();
+    let error = refused(tuned("twice", lists));
+    assert!(
+        error.contains("sample scans/s3.nii") && error.contains("is in two lists, train.txt and test.txt"),
+        "{error}"
+    );
+    let error = refused(tuned("unknown", "{ pattern = '^scans/(s)' }"));
+    assert!(error.contains("\"s\" is no name of a split") && error.contains("split.values"), "{error}");
+    let error = refused(tuned("both", "{ pattern = '^(.)', folds = 3 }"));
+    assert!(error.contains("both folds and pattern"), "{error}");
+    let grouped = ["--set", "group={ pattern = '(scans)' }"];
+    fs::write(folder.path().join("test.txt"), "s7\n").unwrap();
+    let (out, split) = (at("torn"), format!("split={lists}"));
+    let mut command = vec!["finetune", &run, &task, "--out", &out, "--set", &split];
+    command.extend(grouped);
+    command.push("--quiet");
+    let error = refused(medcoss(&command));
+    assert!(error.contains("1 groups are on two sides of the given split"), "{error}");
 }

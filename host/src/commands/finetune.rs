@@ -1,7 +1,7 @@
 //! `medcoss finetune`: trains a run's model on a task, and keeps it.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -9,8 +9,12 @@ use clap::Args;
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::finetuning::{EpochReport, StoredTaskModel};
 use medcoss_core::run::FolderLock;
-use medcoss_runtime::Run;
-use medcoss_runtime::finetuning::{FinetuneOptions, FinetuneReport, TuningObserver, finetune_run};
+use medcoss_plugin_host::PluginRegistry;
+use medcoss_runtime::evaluation::TasksFile;
+use medcoss_runtime::finetuning::{
+    FinetuneForecast, FinetuneOptions, FinetuneReport, FinetuneTrial, TuningObserver, finetune_run,
+};
+use medcoss_runtime::{Run, is_interruption};
 
 use crate::arguments::{DeviceArgs, PluginArgs, ProgressArgs, ResultArgs, TaskArgs, check_invalid_fraction};
 use crate::failure::Failure;
@@ -29,6 +33,7 @@ use crate::tables::finetuning;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss finetune runs/first task.toml --out models/pneumonia
+  medcoss finetune runs/first task.toml --plan
   medcoss finetune runs/first task.toml --from-scratch --seed 1 --out models/random
   medcoss finetune runs/first task.toml --fraction 0.1 --out models/tenth --json | jq .scores
   medcoss finetune runs/first --recipe glas --data-root downloads --set finetune.training.epochs=50 --out models/glas")]
@@ -38,8 +43,11 @@ pub(crate) struct Finetune {
     #[command(flatten)]
     task: TaskArgs,
     /// Folder for the model
-    #[arg(long, value_name = "MODEL")]
-    out: PathBuf,
+    #[arg(long, value_name = "MODEL", required_unless_present = "plan")]
+    out: Option<PathBuf>,
+    /// Train a few batches in a temporary folder, and print what the training would take
+    #[arg(long, conflicts_with = "out")]
+    plan: bool,
     /// Begin with the model after this stage, from 1; 0 for the initial model [default: the latest]
     #[arg(long, value_name = "N", conflicts_with = "from_scratch")]
     stage: Option<usize>,
@@ -68,34 +76,61 @@ pub(crate) struct Finetune {
 impl Finetune {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        let report = self.finetune(&registry).map_err(Failure::of_run)?;
-        self.progress.say(&format!("Next: medcoss predict {} DATA --out predictions", self.out.display()));
-        self.result.print(&report, finetuning::to_text)
+        match &self.out {
+            Some(out) => {
+                interrupt::listen("the same command goes on from the last checkpoint");
+                let report = self.finetune(&registry, out).map_err(Failure::of_run)?;
+                self.progress.say(&format!("Next: medcoss predict {} DATA --out predictions", out.display()));
+                self.result.print(&report, finetuning::to_text)
+            }
+            None => {
+                interrupt::listen("nothing is written");
+                let forecast = self.forecast(&registry).map_err(Failure::of_run)?;
+                self.result.print(&forecast, finetuning::forecast)
+            }
+        }
     }
 
-    fn finetune(&self, registry: &medcoss_plugin_host::PluginRegistry) -> Result<FinetuneReport> {
-        interrupt::listen("the same command goes on from the last checkpoint");
-        let (file, base) = self.task.read()?;
-        let run = Run::open(&self.run)?;
-        self.max_invalid_fraction.map_or(Ok(()), check_invalid_fraction)?;
-        let folder = ConfinedPath::create_root(&self.out)?;
+    fn finetune(&self, registry: &PluginRegistry, out: &Path) -> Result<FinetuneReport> {
+        let (run, file, base) = self.opened()?;
+        let folder = ConfinedPath::create_root(out)?;
         let _lock = FolderLock::take(&folder)?;
-        let stored = StoredTaskModel::of(folder.clone());
-        if stored.is_complete()? {
-            bail!("--out {} holds a finished model\nhint: name another folder, or remove this one", self.out.display());
+        if StoredTaskModel::of(folder.clone()).is_complete()? {
+            bail!("--out {} holds a finished model\nhint: name another folder, or remove this one", out.display());
         }
-        let options = FinetuneOptions {
+        let mut observer = Shown::new(&self.progress);
+        finetune_run(&run, &file, &self.options(&base), registry, &folder, &mut observer)
+    }
+
+    /// What the training would take, from a few batches of it.
+    fn forecast(&self, registry: &PluginRegistry) -> Result<FinetuneForecast> {
+        let (run, file, base) = self.opened()?;
+        let folder = tempfile::tempdir()?;
+        let root = ConfinedPath::root(folder.path())?;
+        let mut trial = FinetuneTrial::default();
+        match finetune_run(&run, &file, &self.options(&base), registry, &root, &mut trial) {
+            Err(error) if !is_interruption(&error) || interrupt::requested() => Err(error),
+            _ => Ok(trial.forecast()),
+        }
+    }
+
+    fn opened(&self) -> Result<(Run, TasksFile, PathBuf)> {
+        let (file, base) = self.task.read()?;
+        self.max_invalid_fraction.map_or(Ok(()), check_invalid_fraction)?;
+        Ok((Run::open(&self.run)?, file, base))
+    }
+
+    fn options<'a>(&'a self, base: &'a Path) -> FinetuneOptions<'a> {
+        FinetuneOptions {
             task: self.task.task.as_deref(),
             stage: self.stage,
             from_scratch: self.from_scratch,
             seed: self.seed,
             fraction: self.fraction,
-            base: &base,
+            base,
             device: &self.device.name,
             max_invalid_fraction: self.max_invalid_fraction,
-        };
-        let mut observer = Shown::new(&self.progress);
-        finetune_run(&run, &file, &options, registry, &folder, &mut observer)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A fine-tuned model for people: its splits, the chosen epoch, its scores.
 
-use medcoss_runtime::finetuning::{FinetuneReport, TestScore};
+use medcoss_runtime::finetuning::{FinetuneForecast, FinetuneReport, TestScore};
+use medcoss_runtime::numbers::duration;
 
 use super::Table;
 
@@ -26,6 +27,19 @@ pub(crate) fn to_text(report: &FinetuneReport) -> String {
     text.push_str(&scores(&report.scores));
     text.push_str("\nIn brackets: 95 % interval from resamples of the test groups.\n");
     text
+}
+
+/// What a fine-tuning would take.
+pub(crate) fn forecast(forecast: &FinetuneForecast) -> String {
+    let [n_train, n_validation, n_test] = forecast.n_samples;
+    let time = match (forecast.samples_per_second, forecast.seconds) {
+        (Some(pace), Some(seconds)) => format!("{pace:.1} training samples/s: about {} in all", duration(seconds)),
+        _ => "a batch is all there is, too little to measure a pace".into(),
+    };
+    format!(
+        "{n_train} training, {n_validation} validation and {n_test} test samples; {} epochs.\n{time}.\n",
+        forecast.n_epochs
+    )
 }
 
 /// Scores with their intervals.

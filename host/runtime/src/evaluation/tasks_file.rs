@@ -58,12 +58,12 @@ pub struct TaskSection {
     pub options: toml::Table,
     /// Source of the samples' classes.
     #[serde(default)]
-    pub labels: LabelSection,
+    pub(crate) labels: LabelSection,
     /// Treatment of samples without a label.
     #[serde(default)]
     pub missing: Missing,
     /// Grouping of samples that must stay on one side of a split.
-    pub group: Option<GroupSection>,
+    pub(crate) group: Option<GroupSection>,
     #[serde(default)]
     pub split: SplitSection,
     protocol: Option<ProtocolName>,
