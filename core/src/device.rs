@@ -59,9 +59,15 @@ fn unknown(name: &str) -> Error {
     DeviceError::UnknownName { name: name.into() }.into()
 }
 
-/// The device of an index among those of a kind. Devices are listed first: using one that is missing panics inside of its driver's bindings.
-fn of_kind(kind: &'static str, index: usize) -> Result<Device> {
-    let of_type: Option<DeviceType> = match kind {
+/// Names of the devices of a kind (`cuda`, `rocm`, `wgpu`) on this machine; none where this build does not have the kind.
+pub fn names_of_kind(kind: &str) -> Option<Vec<String>> {
+    let n_devices = Device::enumerate(type_of(kind)?).into_vec().len();
+    Some((0..n_devices).map(|index| format!("{kind}:{index}")).collect())
+}
+
+/// Burn's type of a kind of devices, where this build has it.
+fn type_of(kind: &str) -> Option<DeviceType> {
+    match kind {
         #[cfg(feature = "cuda")]
         "cuda" => Some(DeviceType::Cuda),
         #[cfg(feature = "rocm")]
@@ -69,8 +75,12 @@ fn of_kind(kind: &'static str, index: usize) -> Result<Device> {
         #[cfg(feature = "wgpu")]
         "wgpu" => Some(DeviceType::Wgpu),
         _ => None,
-    };
-    let Some(of_type) = of_type else { return Err(DeviceError::NotInBuild { kind, index }.into()) };
+    }
+}
+
+/// The device of an index among those of a kind. Devices are listed first: using one that is missing panics inside of its driver's bindings.
+fn of_kind(kind: &'static str, index: usize) -> Result<Device> {
+    let Some(of_type) = type_of(kind) else { return Err(DeviceError::NotInBuild { kind, index }.into()) };
     let devices = Device::enumerate(of_type).into_vec();
     let n_devices = devices.len();
     devices.into_iter().nth(index).ok_or_else(|| DeviceError::NotFound { kind, index, n_devices }.into())

@@ -8,9 +8,10 @@ use anyhow::Context;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, data_check, demo, embed, eval, export, finetune, import, init, label_efficiency, plan,
-    plugin_check, plugin_inspect, plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust,
-    predict, pretrain, recipes, report, resume, score, show, stage_add, stage_remove, synth,
+    bench, compare, completions, data_check, demo, doctor, embed, eval, export, finetune, import, init,
+    label_efficiency, manual, plan, plugin_check, plugin_inspect, plugin_list, plugin_new, plugin_pack, plugin_preview,
+    plugin_rescan, plugin_trust, predict, pretrain, recipes, report, resume, runs, score, show, stage_add,
+    stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::{messages, open_progress, terminal};
@@ -28,7 +29,7 @@ const PANICKED: u8 = 2;
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 an error that you can fix, 2 a failure inside of medcoss or a plugin, 130 stopped by Ctrl-C."
 )]
-struct Cli {
+pub(crate) struct Cli {
     /// Show more messages: once for information, twice for everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -65,6 +66,10 @@ enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(PluginCommand),
     Synth(synth::Synth),
+    Runs(runs::Runs),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Manual(manual::Manual),
     /// Measure the speed of parts of the program on this machine
     #[command(subcommand, arg_required_else_help = true)]
     Bench(bench::Bench),
@@ -73,7 +78,9 @@ enum Command {
 impl Command {
     /// Whether the command computes with a model. The other commands start no threads for computing.
     fn computes(&self) -> bool {
-        use Command::{Bench, Compare, Demo, Embed, Eval, Finetune, Plan, Predict, Pretrain, Resume, Score, Stage};
+        use Command::{
+            Bench, Compare, Demo, Embed, Eval, Finetune, LabelEfficiency, Plan, Predict, Pretrain, Resume, Score, Stage,
+        };
         matches!(
             self,
             Demo(_)
@@ -84,6 +91,7 @@ impl Command {
                 | Embed(_)
                 | Eval(_)
                 | Finetune(_)
+                | LabelEfficiency(_)
                 | Predict(_)
                 | Score(_)
                 | Compare(_)
@@ -186,6 +194,10 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::Rescan(rescan)) => rescan.run(),
         Command::Plugin(PluginCommand::Trust(trust)) => trust.run(),
         Command::Synth(synth) => synth.run(),
+        Command::Runs(runs) => runs.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Manual(manual) => manual.run(),
         Command::Bench(bench) => bench.run(),
     }
 }

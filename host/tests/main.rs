@@ -4,6 +4,7 @@ mod bench_boundary;
 mod bench_load;
 mod broken_libraries;
 mod contract_versions;
+mod installation;
 mod kept_samples;
 mod misbehaving_files;
 mod misbehaviour;
