@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     bench, compare, completions, data_check, demo, doctor, embed, eval, export, finetune, import, init,
@@ -29,7 +29,7 @@ const PANICKED: u8 = 2;
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 an error that you can fix, 2 a failure inside of medcoss or a plugin, 130 stopped by Ctrl-C."
 )]
-pub(crate) struct Cli {
+struct Cli {
     /// Show more messages: once for information, twice for everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -196,8 +196,8 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Synth(synth) => synth.run(),
         Command::Runs(runs) => runs.run(),
         Command::Doctor(doctor) => doctor.run(),
-        Command::Completions(completions) => completions.run(),
-        Command::Manual(manual) => manual.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Manual(manual) => manual.run(Cli::command()),
         Command::Bench(bench) => bench.run(),
     }
 }
@@ -205,7 +205,6 @@ fn execute(command: &Command) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_valid() {

@@ -242,6 +242,12 @@ mod tests {
         let all = found(&masks, &["m"], ["", ""], &["ct/p1/scan.nii", "ct/p2/scan.nii", "ct/p3/scan.nii"]).unwrap();
         assert_eq!(all[0].1, Ok("m/p1/scan.nii".into()));
         assert_eq!(all[1].1, Ok("m/p2/scan.nii".into()));
+        // A mask of another patient is none.
+        assert!(all[2].1.as_ref().unwrap_err().contains("has no mask"));
+        let all =
+            found(&["m/scan.nii", "m/p1/scan.nii"], &["m"], ["", ""], &["ct/p1/scan.nii", "ct/p2/scan.nii"]).unwrap();
+        assert_eq!(all[0].1, Ok("m/p1/scan.nii".into()));
+        assert_eq!(all[1].1, Ok("m/scan.nii".into()));
         // Of two that fit equally the one in the file's own part of the data.
         let masks = ["train/m/a.png", "test/m/a.png", "test/m/b.png"];
         let all = found(&masks, &["train/m", "test/m"], ["", ""], &["train/x/a.png", "test/x/a.png", "train/x/b.png"])
@@ -251,12 +257,6 @@ mod tests {
             [own(0), own(1), own(2)],
             ["test/m/a.png", "train/m/a.png", "test/m/b.png"].map(|mask| Ok(mask.to_owned()))
         );
-        // A mask of another patient is none.
-        assert!(all[2].1.as_ref().unwrap_err().contains("has no mask"));
-        let all =
-            found(&["m/scan.nii", "m/p1/scan.nii"], &["m"], ["", ""], &["ct/p1/scan.nii", "ct/p2/scan.nii"]).unwrap();
-        assert_eq!(all[0].1, Ok("m/p1/scan.nii".into()));
-        assert_eq!(all[1].1, Ok("m/scan.nii".into()));
     }
 
     #[test]

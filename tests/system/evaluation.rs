@@ -359,7 +359,7 @@ fn invalid_tasks_are_named_with_a_remedy_and_nothing_is_written() {
         ),
         ("leak", knn(&format!("{group}split = {{ column = \"part\" }}")), &["p4", "in train", "in test", "hint: "]),
         ("trained", knn(&column("trained.csv")), &["\"part\" says test of no sample"]),
-        ("valid", knn(&column("valid.csv")), &["\"valid\"", "line 14", "train or test"]),
+        ("valid", knn(&column("valid.csv")), &["\"part\" says test of no sample"]),
         ("half", knn(&column("half-tested.csv")), &["class \"1\" has no sample in the test split"]),
         ("bins", knn(&by_table("words.csv").replace(" }", ", bins = [0.5] }")), &["\"low\" on line 2", "no number"]),
         (

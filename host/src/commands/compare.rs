@@ -1,36 +1,32 @@
 //! `medcoss compare`: trains and evaluates the same stages with several strategies and seeds, and prints one table.
 
+mod outputs;
 mod recipes;
+mod training;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::ranks::Ranks;
-use medcoss_core::run::{FolderLock, RunLayout, remove_partial, write_atomically};
+use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, PublishedResults, Variant};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::is_interruption;
 use medcoss_runtime::run::Run;
-use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::training::Training;
 
+use self::outputs::Outputs;
 use self::recipes::RecipeArgs;
+use self::training::{Entry, RunTrainer};
 use super::eval::{Seeds, write_on_root};
 use super::pretrain::of_root;
-use crate::arguments::{
-    ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, RanksArgs, ResultArgs, check_replaceable,
-};
+use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, RanksArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::{interrupt, tables};
-
-/// Largest earlier comparison in bytes that is replaced.
-const MAX_COMPARISON: u64 = 64 << 20;
 
 /// Compare strategies over seeds: train, evaluate, and print one table
 ///
@@ -101,15 +97,6 @@ pub(crate) struct Compare {
     progress: ProgressArgs,
 }
 
-/// One run of the comparison.
-struct Entry<'a> {
-    variant: &'a Variant,
-    seed: u64,
-    config: RunConfig,
-    /// Path of the run folder, relative to the comparison's folder.
-    name: String,
-}
-
 impl Compare {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
@@ -123,14 +110,16 @@ impl Compare {
     fn compare(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Option<Comparison>> {
         let base = self.configuration.data_root()?;
         let variants = self.variants()?;
-        let tasks = match &self.tasks {
-            Some(tasks) => TasksFile::read(tasks, &[])?,
-            None => return self.recipes.compare(self, &variants, registry, ranks),
-        };
+        let tasks = self.tasks.as_deref().map(|tasks| TasksFile::read(tasks, &[])).transpose()?;
         let published = self.against.as_deref().map(PublishedResults::named).transpose()?;
         let config = self.configuration.read()?;
         let out = self.configuration.folder(self.out.as_deref(), "comparison");
-        let entries = self.entries(&variants, &config, [&base, &out], registry)?;
+        let progress = if ranks.is_root() { &self.progress } else { &self.progress.silenced() };
+        let trainer = RunTrainer { base: &base, device: &self.device.name, registry, ranks, progress };
+        let Some(tasks) = tasks else {
+            return self.recipes.compare(&trainer, &self.seeds.0, &variants, (&config, &out));
+        };
+        let entries = trainer.entries(&self.seeds.0, &variants, &config, &out)?;
         let outputs = if ranks.is_root() { Some(Outputs::claim(&out)?) } else { None };
         interrupt::listen("what is done stays");
 
@@ -138,7 +127,6 @@ impl Compare {
         let (mut runs, mut n_done, mut latest) = (Vec::new(), 0, None);
         let known = || entries.iter().map(|entry| self.known_scores(&out.join(&entry.name), entry, &tasks)).collect();
         let known: Vec<Option<Scores>> = ranks.from_root(outputs.is_some().then(known))?;
-        let progress = if ranks.is_root() { &self.progress } else { &self.progress.silenced() };
         let n_missing = known.iter().filter(|scores| scores.is_none()).count();
         for ((at, entry), known) in entries.iter().enumerate().zip(known) {
             let what = format!("run {} of {}: {}, seed {}", at + 1, entries.len(), entry.variant.name, entry.seed);
@@ -152,7 +140,7 @@ impl Compare {
                     None => {
                         progress.say(&format!("{what}{}", time_left(began.elapsed(), n_done, n_missing - n_done)));
                         n_done += 1;
-                        self.train(entry, &folder, &base, registry, ranks, progress)?;
+                        trainer.train(entry, &folder)?;
                         self.evaluate(entry, &folder, &tasks, &base, registry, ranks)
                     }
                 }
@@ -188,34 +176,6 @@ impl Compare {
         Ok(variants)
     }
 
-    /// All runs, seed by seed, so that the first complete table comes soon. The settings are checked before the
-    /// training starts.
-    fn entries<'a>(
-        &self,
-        variants: &'a [Variant],
-        config: &RunConfig,
-        [base, out]: [&Path; 2],
-        registry: &PluginRegistry,
-    ) -> Result<Vec<Entry<'a>>> {
-        let mut entries = Vec::new();
-        for &seed in &self.seeds.0 {
-            for variant in variants {
-                let name = format!("runs/{}-seed{seed}", variant.name);
-                let config = variant.configuration(config, seed).with_context(|| variant.name.clone())?;
-                // The options that these add stand in the record of a run, with which an earlier call is recognised.
-                let config = match config.recipe.is_some() || config.model.init.is_some() {
-                    true => {
-                        let plugins = plugins_of(&config, registry, None)?;
-                        Training::new(config, [base.into(), out.join(&name)], false, &self.device.name, plugins)?.config
-                    }
-                    false => config,
-                };
-                entries.push(Entry { variant, seed, config, name });
-            }
-        }
-        Ok(entries)
-    }
-
     fn after(&self, entry: &Entry<'_>) -> After {
         // A joint run trains in its last stage only, and so has no forgetting.
         if self.last || entry.config.strategy.name.defers_training() { After::Last } else { After::EveryStage }
@@ -234,31 +194,6 @@ impl Compare {
         let is_grouped = scores.tasks.iter().all(|task| task.grouping.is_some());
         let is_it = scores.tasks_sha256 == tasks.sha256 && scores.seeds == self.eval_seeds.0 && is_grouped;
         (is_it && is_enough && last == entry.config.stages.len()).then_some(scores)
-    }
-
-    fn train(
-        &self,
-        entry: &Entry<'_>,
-        out: &Path,
-        base: &Path,
-        registry: &PluginRegistry,
-        ranks: &Ranks,
-        progress: &ProgressArgs,
-    ) -> Result<()> {
-        let layout = if out.exists() { Some(RunLayout::open(out)?) } else { None };
-        let resume = match &layout {
-            Some(layout) => layout.record().is_file()?,
-            None => false,
-        };
-        // The root may have looked later, but not after it began.
-        let resume = ranks.from_root(Some(resume))?;
-        let plugins = plugins_of(&entry.config, registry, layout.as_ref().filter(|_| resume))?;
-        let folders = [base.into(), out.into()];
-        let training = Training::new(entry.config.clone(), folders, resume, &self.device.name, plugins)?;
-        let mut progress = progress.begin();
-        let done = training.run_on(ranks, &mut progress);
-        progress.clear();
-        done.map(drop)
     }
 
     fn evaluate(
@@ -285,33 +220,6 @@ impl Compare {
         let scores = evaluate(&run, tasks, &options, registry, &bar);
         bar.finish();
         write_on_root(folder, scores?, ranks)
-    }
-}
-
-/// Files of a comparison, in a folder that no other process writes.
-struct Outputs {
-    folder: ConfinedPath,
-    _lock: FolderLock,
-}
-
-impl Outputs {
-    /// Claims a folder, which may hold an earlier comparison and its runs.
-    fn claim(out: &Path) -> Result<Self> {
-        let folder = ConfinedPath::create_root(out)?;
-        let lock = FolderLock::take(&folder).context(
-            "the comparison is in use\nhint: wait for the other process, or choose another folder with --out",
-        )?;
-        remove_partial(&folder)?;
-        let earlier = folder.join("comparison.json").read(MAX_COMPARISON).ok();
-        let earlier = earlier.and_then(|text| serde_json::from_slice::<Comparison>(&text).ok());
-        check_replaceable(&folder, &["comparison.json", "comparison.csv"], earlier.is_some())?;
-        Ok(Self { folder, _lock: lock })
-    }
-
-    fn write(&self, comparison: &Comparison) -> Result<()> {
-        let json = format!("{}\n", serde_json::to_string_pretty(comparison)?);
-        write_atomically(&self.folder.join("comparison.json"), json.as_bytes())?;
-        Ok(write_atomically(&self.folder.join("comparison.csv"), &comparison.to_csv()?)?)
     }
 }
 

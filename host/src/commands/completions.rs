@@ -1,9 +1,8 @@
 //! `medcoss completions`: completion of commands for a shell.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
-use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::output;
 
@@ -21,9 +20,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    /// Prints the completions of `command`, the whole program.
+    pub(crate) fn run(&self, mut command: Command) -> Result<(), Failure> {
         let mut text = Vec::new();
-        generate(self.shell, &mut Cli::command(), "medcoss", &mut text);
+        generate(self.shell, &mut command, "medcoss", &mut text);
         output::print(&String::from_utf8_lossy(&text))
     }
 }

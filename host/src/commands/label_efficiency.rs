@@ -9,7 +9,7 @@ use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::run::write_atomically;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::finetuning::{FinetuneOptions, finetune_or_read};
-use medcoss_runtime::label_efficiency::{LabelEfficiency, Trial};
+use medcoss_runtime::label_efficiency::{LabelEfficiency, Trial, draw};
 use medcoss_runtime::{Run, is_interruption};
 
 use super::eval::Seeds;
@@ -174,7 +174,7 @@ fn write(out: &ConfinedPath, found: &LabelEfficiency) -> Result<()> {
     let json = format!("{}\n", serde_json::to_string_pretty(found)?);
     write_atomically(&out.join("label-efficiency.json"), json.as_bytes())?;
     write_atomically(&out.join("label-efficiency.csv"), &found.to_csv()?)?;
-    Ok(write_atomically(&out.join("label-efficiency.html"), found.to_page().as_bytes())?)
+    Ok(write_atomically(&out.join("label-efficiency.html"), draw(found).as_bytes())?)
 }
 
 #[cfg(test)]

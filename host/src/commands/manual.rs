@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_mangen::Man;
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::run::write_atomically;
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
-use crate::cli::Cli;
 use crate::failure::Failure;
 
 /// Write the help of all commands as man pages
@@ -34,15 +33,15 @@ struct Written {
 }
 
 impl Manual {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
-        let written = self.write().map_err(Failure::user)?;
+    /// Writes the pages of `command`, the whole program, and its subcommands.
+    pub(crate) fn run(&self, command: Command) -> Result<(), Failure> {
+        let written = self.write(command).map_err(Failure::user)?;
         self.result
             .print(&written, |written| format!("Wrote {} pages to {}.\n", written.pages.len(), self.out.display()))
     }
 
-    fn write(&self) -> Result<Written> {
+    fn write(&self, mut command: Command) -> Result<Written> {
         let folder = ConfinedPath::create_root(&self.out)?;
-        let mut command = Cli::command();
         command.build();
         let mut pages = Vec::new();
         write_pages(&command, "medcoss", &folder, &mut pages)?;

@@ -348,7 +348,7 @@ mod tests {
         assert!(refused("{ manifest = 'list.csv' }").contains("data.path is missing"));
         assert!(refused("{ manifest = 'list.csv', path = 'file', folder = 'x' }").contains("belongs to a layout"));
         assert!(refused("{ layout = 'bids', folder = '.', label = 'x' }").contains("belongs to a manifest"));
-        assert!(refused("{ path = 'file' }").contains("without manifest and without layout"));
+        assert!(refused("{ path = 'file' }").contains("without manifest, layout or patterns"));
         for (text, word) in [
             ("file,label\nimg/a.png,x\nimg/a.png,y\n", "stands on lines 2 and 3"),
             ("file,file\nimg/a.png,x\n", "2 columns \"file\""),

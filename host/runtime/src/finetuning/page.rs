@@ -6,8 +6,8 @@ use medcoss_core::evaluation::{
 };
 use medcoss_core::finetuning::EpochReport;
 
+use super::finetune_report::FinetuneReport;
 use super::test_scores::{ClassPredictions, TestScore};
-use super::tuning::FinetuneReport;
 use crate::report::chart::{LineChart, Series};
 use crate::report::page;
 

@@ -20,6 +20,7 @@ use medcoss_core::run::{
 use medcoss_plugin_host::PluginRegistry;
 use serde::Serialize;
 
+use super::finetune_report::FinetuneReport;
 use super::page;
 use super::section::ValidationBy;
 use super::source::ModelSource;
@@ -83,29 +84,6 @@ pub trait TuningObserver {
     fn stop_requested(&self) -> bool {
         false
     }
-}
-
-/// What a fine-tuning gave.
-#[derive(Debug, Clone, Serialize)]
-pub struct FinetuneReport {
-    /// Name of the task.
-    pub task: String,
-    /// Kind of the target.
-    pub target: &'static str,
-    /// Names of the classes.
-    pub classes: Vec<String>,
-    /// Number of samples of each split.
-    pub n_samples: BTreeMap<String, usize>,
-    /// Number of parameters that learned.
-    pub n_learned: usize,
-    /// Epoch whose weights are kept, from 1.
-    pub epoch: usize,
-    /// Metric by which it was chosen.
-    pub criterion: String,
-    /// Reports of all epochs.
-    pub epochs: Vec<EpochReport>,
-    /// Scores on the test split.
-    pub scores: Vec<TestScore>,
 }
 
 struct Bridge<'a> {

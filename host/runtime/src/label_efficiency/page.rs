@@ -2,12 +2,12 @@
 
 use maud::html;
 
-use super::LabelEfficiency;
+use super::study::LabelEfficiency;
 use crate::report::chart::{LineChart, Series};
 use crate::report::page;
 
-/// The page, one file without scripts.
-pub(super) fn draw(found: &LabelEfficiency) -> String {
+/// The page of a study, one file without scripts.
+pub fn draw(found: &LabelEfficiency) -> String {
     let metric = found.metric.replace('_', " ");
     let series = |(colour, model): (usize, &String)| Series {
         name: model.clone(),

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::ranks::Ranks;
 use medcoss_core::run::RunLayout;
-use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant, task_figure};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::evaluation::TasksFile;
@@ -15,7 +13,8 @@ use medcoss_runtime::finetuning::{FinetuneOptions, finetune_or_read};
 use medcoss_runtime::task_recipes::{SEEDS, TaskRecipe};
 use medcoss_runtime::{Run, is_interruption};
 
-use super::{Compare, Entry, Outputs};
+use super::outputs::Outputs;
+use super::training::{Entry, RunTrainer};
 use crate::commands::eval::Seeds;
 use crate::commands::finetune::Shown;
 use crate::interrupt;
@@ -55,50 +54,47 @@ impl RecipeArgs {
         named.iter().map(file).collect()
     }
 
-    /// Trains all runs and fine-tunes their last models.
+    /// Trains all runs and fine-tunes their last models. `run_seeds` are those of the runs; the variants change `config`.
     pub(super) fn compare(
         &self,
-        command: &Compare,
+        trainer: &RunTrainer<'_>,
+        run_seeds: &[u64],
         variants: &[Variant],
-        registry: &PluginRegistry,
-        ranks: &Ranks,
+        (config, out): (&RunConfig, &Path),
     ) -> Result<Option<Comparison>> {
-        if !ranks.is_alone() {
+        if !trainer.ranks.is_alone() {
             bail!(
                 "--recipes fine-tunes in one process\nhint: leave out --ranks; train the runs beforehand with medcoss pretrain --ranks mpi"
             );
         }
         let seeds = self.recipe_seeds.clone().unwrap_or(Seeds(SEEDS.to_vec())).0;
-        if command.seeds.0.len() > 1 && seeds.len() > 1 {
+        if run_seeds.len() > 1 && seeds.len() > 1 {
             bail!(
                 "there are {} seeds of runs and {} of fine-tuning\nhint: give one of either, with --seeds 1 or --recipe-seeds 1",
-                command.seeds.0.len(),
+                run_seeds.len(),
                 seeds.len()
             );
         }
         let files = self.files()?;
         let root = self.recipes_root.as_deref().context("--recipes-root is missing")?;
-        let base = command.configuration.data_root()?;
-        let config = command.configuration.read()?;
-        let out = command.configuration.folder(command.out.as_deref(), "comparison");
-        let entries = command.entries(variants, &config, [&base, &out], registry)?;
-        let outputs = Outputs::claim(&out)?;
+        let entries = trainer.entries(run_seeds, variants, config, out)?;
+        let outputs = Outputs::claim(out)?;
         interrupt::listen("what is done stays");
         let figures: Vec<String> = files.iter().map(figure_of).collect::<Result<_>>()?;
-        let all_seeds = if seeds.len() > 1 { seeds.clone() } else { command.seeds.0.clone() };
+        let all_seeds = if seeds.len() > 1 { seeds.clone() } else { run_seeds.to_vec() };
         let names: Vec<String> = variants.iter().map(|variant| variant.name.clone()).collect();
         let (mut runs, mut latest) = (Vec::new(), None);
         for (at, entry) in entries.iter().enumerate() {
             let folder = out.join(&entry.name);
             let what = format!("run {} of {}: {}, seed {}", at + 1, entries.len(), entry.variant.name, entry.seed);
-            command.progress.say(&what);
+            trainer.progress.say(&what);
             let mut of_entry = || -> Result<()> {
                 if !is_trained(&folder, &entry.config) {
-                    command.train(entry, &folder, &base, registry, ranks, &command.progress)?;
+                    trainer.train(entry, &folder)?;
                 }
                 let run = Run::open(&folder)?;
                 for &seed in &seeds {
-                    let figures = self.fine_tuned(command, (entry, &run, seed), &files, root, &out, registry)?;
+                    let figures = self.fine_tuned(trainer, (entry, &run, seed), &files, [root, out])?;
                     let label = if seeds.len() > 1 { seed } else { entry.seed };
                     let variant = entry.variant.name.clone();
                     runs.push(ComparedRun { variant, seed: label, folder: entry.name.clone(), figures });
@@ -128,12 +124,10 @@ impl RecipeArgs {
     /// The scores of a run's model after fine-tuning on each recipe with a seed.
     fn fine_tuned(
         &self,
-        command: &Compare,
+        trainer: &RunTrainer<'_>,
         (entry, run, seed): (&Entry<'_>, &Run, u64),
         files: &[TasksFile],
-        root: &Path,
-        out: &Path,
-        registry: &PluginRegistry,
+        [root, out]: [&Path; 2],
     ) -> Result<BTreeMap<String, f64>> {
         let mut figures = BTreeMap::new();
         for file in files {
@@ -148,12 +142,12 @@ impl RecipeArgs {
                 seed,
                 fraction: 1.0,
                 base: root,
-                device: &command.device.name,
+                device: trainer.device,
                 max_invalid_fraction: None,
             };
             let folder = out.join(format!("recipes/{}-seed{}-{name}-seed{seed}", entry.variant.name, entry.seed));
-            let mut observer = Shown::new(&command.progress);
-            let kept = finetune_or_read(run, file, &options, registry, &folder, &mut observer)
+            let mut observer = Shown::new(trainer.progress);
+            let kept = finetune_or_read(run, file, &options, trainer.registry, &folder, &mut observer)
                 .with_context(|| format!("recipe {name}"))?;
             let task = file.finetuned_named(None)?;
             figures.insert(figure_of(file)?, kept.score(task.figure())?.value);
