@@ -132,7 +132,7 @@ impl RecipeArgs {
         let mut figures = BTreeMap::new();
         for file in files {
             let name = &file.stem;
-            command
+            trainer
                 .progress
                 .say(&format!("{}, seed {}: fine-tuning on {name}, seed {seed}", entry.variant.name, entry.seed));
             let options = FinetuneOptions {
