@@ -11,6 +11,7 @@ mod outside;
 mod page;
 mod plan;
 mod planted;
+mod published_encoders;
 mod published_readers;
 mod ranks;
 mod recipes;
