@@ -1,6 +1,7 @@
 //! Import and export of weights: checkpoints of the reference implementation, and safetensors files.
 
 mod arrays;
+mod encoder;
 mod export;
 mod import;
 mod import_report;
@@ -11,6 +12,7 @@ mod safetensors_file;
 mod tensor_file;
 
 pub use arrays::ArraySource;
+pub use encoder::{EncoderArguments, export_encoder};
 pub use export::{Exported, export};
 pub use import::{Import, Imported, KnownSizes};
 pub use import_report::{ImportReport, LeftEntry, Origin, TakenPart};
