@@ -1,13 +1,12 @@
 """The encoder in PyTorch against what the program writes."""
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import GOLDEN, Embed, Inputs, Medcoss
+from png_image import png
 from safetensors.numpy import load_file
 from torch.testing import assert_close
 
@@ -71,16 +70,6 @@ def test_published_weights_give_the_references_features(published: Path) -> None
     ids, mask = torch.from_numpy(golden["token_ids"]), torch.from_numpy(golden["attention_mask"])
     found, expected = Encoder.from_run(published, "text")(ids, mask), torch.from_numpy(golden["features_text_causal"])
     assert_close(found[mask.bool()], expected[mask.bool()], **TOLERANCE)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    height, width = pixels.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @torch.no_grad()

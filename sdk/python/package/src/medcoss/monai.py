@@ -98,9 +98,10 @@ class Unetr(nn.Module):
         features = self.encoder.features(images, blocks, class_token=self.class_token)
         if self.class_token:
             features = [feature[:, 1:] for feature in features]
-        n_axes = images.dim() - 2
-        logits = self.decoder(images[(..., *(None,) * (3 - n_axes), *(slice(None),) * n_axes)], features)
-        return logits.flatten(2, 4 - n_axes) if n_axes < 3 else logits
+        batch, channels, *sides = images.shape
+        missing = [1] * (3 - len(sides))
+        logits = self.decoder(images.reshape(batch, channels, *missing, *sides), features)
+        return logits.reshape(batch, -1, *sides)
 
 
 class UnetrDecoder(nn.Module):
