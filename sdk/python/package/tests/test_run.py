@@ -51,8 +51,8 @@ def test_evaluations_are_score_matrices(medcoss: Medcoss, copy: Path, demo: Path
     from medcoss import Run
 
     stage = tomllib.loads((demo.parent / "demo.toml").read_text())["stage"][1]
-    task = f'name = "side"\nmodality = "xray"\ndata = {json.dumps(stage["data"])}\nprotocol = "knn"\nk = 3\nlabels = "plugin"\n'
-    (copy / "../tasks.toml").write_text(f"[[task]]\n{task}")
+    task = f'[[task]]\nname = "side"\nmodality = "xray"\ndata = {json.dumps(stage["data"])}\n'
+    (copy / "../tasks.toml").write_text(f'{task}protocol = "knn"\nk = 3\nlabels = "plugin"\n')
     medcoss("eval", copy, copy / "../tasks.toml", "--data-root", demo.parent / stage["root"], "--after", "every-stage")
     run = Run(copy)
     assert run.evaluations() == ["tasks"]
@@ -157,6 +157,16 @@ def test_later_formats_and_unknown_parts_are_refused(copy: Path) -> None:
         write(state | {"format": 5}).state
     with pytest.raises(UnsupportedError, match="has registers, which this version does not know"):
         write(state | {"model": state["model"] | {"registers": 4}}).model
+    family = state["model"]["families"][0]
+    for layout in (
+        {"grid": [600]},
+        {"grid": []},
+        {"grid": [2, "3"]},
+        {"grid": [2], "axes": [{"name": "t", "step": [0, "s"]}]},
+    ):
+        changed = state["model"] | {"families": [family | {"layout": layout}]}
+        with pytest.raises(DamagedFileError):
+            write(state | {"model": changed}).model
     for sizes in ({"heads": 5}, {"layers": 10**9}, {"width": "wide"}, {"width": -1}, {"heads": True}):
         changed = state["model"] | {"dimensions": state["model"]["dimensions"] | sizes}
         with pytest.raises(DamagedFileError):

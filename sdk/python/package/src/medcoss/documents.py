@@ -62,7 +62,7 @@ def read_record(folder: Folder, *names: str) -> Document:
 def field(document: Document, name: str, kind: type, where: str) -> Any:
     """A field of a document, which has to be there and of this type."""
     value = document.get(name)
-    if not isinstance(value, kind) or isinstance(value, bool) and kind is not bool:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise DamagedFileError(f"{where} is damaged: {name} is {value!r:.80}, expected a value of type {kind.__name__}")
     return value
 

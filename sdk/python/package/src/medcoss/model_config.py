@@ -3,6 +3,7 @@
 A part that is not known here is an error and never passed over: the encoder would compute other numbers.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,25 +113,30 @@ def _family(document: Any, where: str) -> Family:
     if name is None:
         raise UnsupportedError(f"{where}: tokens are {tokens.get('kind')!r}, expected continuous or discrete")
     sizes[name] = _size(tokens, name, where)
-    layout = family.get("layout")
+    n_positions, layout = _size(family, "n_positions", where), family.get("layout")
     if layout is not None:
-        _check_layout(layout, where)
-    n_positions = _size(family, "n_positions", where)
+        _check_layout(layout, n_positions, where)
     return Family(field(family, "name", str, where), n_positions, sizes["d_token"], sizes["vocabulary"], layout)
 
 
-def _check_layout(layout: Any, where: str) -> None:
+def _check_layout(layout: Any, n_positions: int, where: str) -> None:
     layout = _known(layout, {"grid", "patch", "axes"}, f"the grid of {where}")
-    sides = [layout.get("grid"), layout.get("patch", [])]
-    axes = layout.get("axes", [])
-    whole = all(
-        isinstance(list_, list) and all(type(side) is int and 0 < side <= _MAX_SIZE for side in list_)
-        for list_ in sides
-    )
-    if not whole or not sides[0] or not isinstance(axes, list) or len(axes) not in (0, len(sides[0])):
-        raise DamagedFileError(f"{where} is damaged: a family has the grid {layout!r:.200}")
-    for axis in axes:
+    grid, patch, axes = (layout.get(name, []) for name in ("grid", "patch", "axes"))
+    is_grid = _are_sizes(grid) and _are_sizes(patch) and isinstance(axes, list) and len(axes) in (0, len(grid))
+    if not is_grid or not grid or len(patch) not in (0, len(grid)) or math.prod(grid) > n_positions:
+        raise DamagedFileError(f"{where} is damaged: a family of {n_positions} positions has the grid {layout!r:.200}")
+    for axis, side in zip(axes, grid):
         _known(axis, {"name", "step", "places"}, f"an axis of {where}")
+        match axis.get("step"), axis.get("places", []):
+            case [int() | float() as length, str()], [] if 0 < length < math.inf:
+                continue
+            case None, list(places) if len(places) in (0, side) and all(isinstance(place, str) for place in places):
+                continue
+        raise DamagedFileError(f"{where} is damaged: an axis of {side} places is {axis!r:.200}")
+
+
+def _are_sizes(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and 0 < value <= _MAX_SIZE for value in values)
 
 
 def _known(document: Any, names: set[str], what: str) -> Document:

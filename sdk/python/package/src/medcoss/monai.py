@@ -93,7 +93,7 @@ class Unetr(nn.Module):
         self.encoder, self.decoder, self.class_token = encoder, decoder, class_token
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``[B, classes, *space]`` of images ``[B, C, *space]``, as the plugin of the model's modality gives them."""
+        """Logits ``[B, classes, *space]`` of images ``[B, C, *space]``, as the plugin of the modality gives them."""
         blocks = self.decoder.blocks(len(self.encoder.blocks))
         features = self.encoder.features(images, blocks, class_token=self.class_token)
         if self.class_token:

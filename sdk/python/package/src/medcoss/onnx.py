@@ -35,8 +35,8 @@ class _WithFeatures(nn.Module):
 
 
 def export(encoder: EncoderModule, out: str | os.PathLike[str], size: list[int] | None = None) -> None:
-    """Writes an encoder as an ONNX file. ``size`` is the size of a sample along its axes, ``[height, width]`` for images,
-    or ``[length]`` for ids; by default the grid of the position table, or all positions."""
+    """Writes an encoder as an ONNX file. ``size`` is the size of a sample along its axes, ``[height, width]`` for
+    images, or ``[length]`` for ids; by default the grid of the position table, or all positions."""
     inputs = _inputs(encoder, size)
     names = ["inputs", "attention_mask"][: len(inputs)]
     torch.onnx.export(

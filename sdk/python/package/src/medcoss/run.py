@@ -107,8 +107,8 @@ class _StoredModel:
     _names: tuple[str, ...]
 
     def weights(self, names: Iterable[str] | None = None) -> "dict[str, np.ndarray]":
-        """Parameters by their paths, such as ``encoder.blocks.0.attention.qkv.weight``: float32 arrays, linear layers as
-        ``[input, output]``. ``names`` selects some. The file is compared with its checksum first."""
+        """Parameters by their paths, such as ``encoder.blocks.0.attention.qkv.weight``: float32 arrays, linear layers
+        as ``[input, output]``. ``names`` selects some. The file is compared with its checksum first."""
         from medcoss.burnpack import read_tensors
 
         with self._folder.opened(*self._names, "model.bpk") as file:

@@ -1,1 +1,1 @@
-"""The files that ``medcoss export --layout huggingface`` writes beside the weights. They import nothing of this package."""
+"""The code that ``medcoss export --layout huggingface`` writes beside the weights. It stands alone."""

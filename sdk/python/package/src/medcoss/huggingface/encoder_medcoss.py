@@ -66,9 +66,9 @@ class Encoder(nn.Module):
 
         ``inputs`` are ids ``[B, N]`` of discrete tokens, tokens ``[B, N, d_token]``, or arrays ``[B, C, *space]`` (with
         the sides of ``space`` in multiples of the patch), float32 as the plugins give them: pixels of images in [0, 1].
-        ``attention_mask`` ``[B, N]`` is nonzero where a token exists; padding of texts is 0. ``grid`` (tokens along each
-        axis) and ``axes`` (as in the configuration) say where the samples' tokens lie; by default an array has the axes
-        of the position table, and tokens have its first entries.
+        ``attention_mask`` ``[B, N]`` is nonzero where a token exists; padding of texts is 0. ``grid`` (tokens along
+        each axis) and ``axes`` (as in the configuration) say where the samples' tokens lie; by default an array has the
+        axes of the position table, and tokens have its first entries.
         """
         return self.features(inputs, [len(self.blocks)], attention_mask, grid=grid, axes=axes)[0]
 

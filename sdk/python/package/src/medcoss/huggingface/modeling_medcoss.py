@@ -35,8 +35,8 @@ class MedcossModel(PreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """``pixel_values`` are arrays ``[B, C, *space]`` or tokens ``[B, N, d_token]`` of continuous tokens, ``input_ids``
-        ids ``[B, N]`` of discrete ones; ``attention_mask`` ``[B, N]`` is 0 at padding."""
+        """``pixel_values`` are arrays ``[B, C, *space]`` or tokens ``[B, N, d_token]`` of continuous tokens,
+        ``input_ids`` ids ``[B, N]`` of discrete ones; ``attention_mask`` ``[B, N]`` is 0 at padding."""
         inputs = input_ids if pixel_values is None else pixel_values
         if inputs is None:
             raise ValueError("neither pixel_values nor input_ids is given")
