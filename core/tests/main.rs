@@ -6,6 +6,7 @@ mod checkpoints;
 mod downstream_inference;
 mod downstream_models;
 mod downstream_scores;
+mod downstream_training;
 mod finetuning;
 mod golden;
 mod golden_metrics;

@@ -8,9 +8,9 @@ use anyhow::Context;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, data_check, demo, embed, eval, export, finetune, import, init, plan, plugin_check, plugin_inspect,
-    plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, predict, pretrain, report,
-    resume, score, show, stage_add, stage_remove, synth,
+    bench, compare, data_check, demo, embed, eval, export, finetune, import, init, label_efficiency, plan,
+    plugin_check, plugin_inspect, plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust,
+    predict, pretrain, recipes, report, resume, score, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::{messages, open_progress, terminal};
@@ -54,6 +54,8 @@ enum Command {
     Finetune(finetune::Finetune),
     Predict(predict::Predict),
     Score(score::Score),
+    Recipes(recipes::Recipes),
+    LabelEfficiency(label_efficiency::LabelEfficiencyCommand),
     Compare(compare::Compare),
     Report(report::Report),
     /// Examine data before the training
@@ -171,6 +173,8 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Finetune(finetune) => finetune.run(),
         Command::Predict(predict) => predict.run(),
         Command::Score(score) => score.run(),
+        Command::Recipes(recipes) => recipes.run(),
+        Command::LabelEfficiency(study) => study.run(),
         Command::Compare(compare) => compare.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),

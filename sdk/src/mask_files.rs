@@ -12,8 +12,9 @@ use crate::{Error, FoundFile, find_files, sample_id};
 /// The mask files of a request.
 pub(crate) struct MaskFiles {
     files: Vec<FoundFile>,
-    /// Files by their path below their folder, without suffix and extension.
+    /// Files by their path below their folder, without prefix, suffix and extension.
     by_key: HashMap<String, Vec<usize>>,
+    sample_prefix: String,
     sample_suffix: String,
 }
 
@@ -35,17 +36,27 @@ impl MaskFiles {
                 let lower = below.to_lowercase();
                 let extension = extension_of(&lower, extensions).unwrap_or_default();
                 // Lower case may change the length of a name, but not that of an extension in ASCII.
-                below.get(..below.len().checked_sub(extension.len())?)?.strip_suffix(request.mask_suffix.as_str())
+                let stem = below
+                    .get(..below.len().checked_sub(extension.len())?)?
+                    .strip_suffix(request.mask_suffix.as_str())?;
+                let (folders, name) = stem.rsplit_once('/').map_or(("", stem), |(folders, name)| (folders, name));
+                let name = name.strip_prefix(request.mask_prefix.as_str())?;
+                Some(if folders.is_empty() { name.to_owned() } else { format!("{folders}/{name}") })
             });
             if let Some(key) = key {
-                by_key.entry(key.to_owned()).or_default().push(at);
+                by_key.entry(key).or_default().push(at);
             }
         }
         if by_key.is_empty() {
-            let (n, suffix) = (files.len(), &request.mask_suffix);
-            return Err(Error::bad_request(format!("none of {n} masks has a name that ends in {suffix:?}")));
+            let n = files.len();
+            let begins =
+                Some(format!("begins with {:?}", request.mask_prefix)).filter(|_| !request.mask_prefix.is_empty());
+            let ends = Some(format!("ends in {:?}", request.mask_suffix)).filter(|_| !request.mask_suffix.is_empty());
+            let wanted: Vec<String> = begins.into_iter().chain(ends).collect();
+            return Err(Error::bad_request(format!("none of {n} masks has a name that {}", wanted.join(" and "))));
         }
-        Ok(Self { files, by_key, sample_suffix: request.sample_suffix.clone() })
+        let (sample_prefix, sample_suffix) = (request.sample_prefix.clone(), request.sample_suffix.clone());
+        Ok(Self { files, by_key, sample_prefix, sample_suffix })
     }
 
     /// The mask of each of a dataset's files, by the files' ids. All of them are looked at, so that a mask that fits two is
@@ -85,6 +96,8 @@ impl MaskFiles {
         let (folders, name) = id.rsplit_once('/').unwrap_or(("", id));
         let names: Vec<&str> =
             names_of(name).filter_map(|name| name.strip_suffix(self.sample_suffix.as_str())).collect();
+        let names: Vec<&str> =
+            names.into_iter().filter_map(|name| name.strip_prefix(self.sample_prefix.as_str())).collect();
         let folders: Vec<&str> = folders.split('/').filter(|folder| !folder.is_empty()).collect();
         for start in 0..=folders.len() {
             let mut fitting: Vec<usize> = Vec::new();
@@ -104,15 +117,13 @@ impl MaskFiles {
             }
         }
         let n = self.files.len();
-        let suffix = if self.sample_suffix.is_empty() {
-            String::new()
-        } else {
-            format!(" without its {:?}", self.sample_suffix)
-        };
+        let parts = [&self.sample_prefix, &self.sample_suffix].into_iter().filter(|part| !part.is_empty());
+        let parts: Vec<String> = parts.map(|part| format!("{part:?}")).collect();
+        let without = if parts.is_empty() { String::new() } else { format!(" without its {}", parts.join(" and ")) };
         Err(Error::unreadable(format!(
-            "{id} has no mask: none of {n} mask files has its name{suffix}\n\
-             hint: a mask has the relative path and stem of its sample's file; set `mask_suffix` and `sample_suffix` where the \
-             stems differ by suffixes"
+            "{id} has no mask: none of {n} mask files has its name{without}\n\
+             hint: a mask has the relative path and stem of its sample's file; set `mask_suffix`, `sample_suffix`, `mask_prefix` and \
+             `sample_prefix` where the stems differ by them"
         )))
     }
 }
@@ -158,7 +169,7 @@ mod tests {
         }
         let [mask_suffix, sample_suffix] = suffixes.map(String::from);
         let data = data.iter().map(PathBuf::from).collect();
-        let request = LabelMaps { base: base.path().into(), data, mask_suffix, sample_suffix, indices: vec![] };
+        let request = LabelMaps { base: base.path().into(), data, mask_suffix, sample_suffix, ..LabelMaps::default() };
         let files = MaskFiles::find(&request, EXTENSIONS)?;
         let of_all = files.of_all(ids.iter().copied());
         let message =
@@ -183,6 +194,33 @@ mod tests {
             one(&["m/a.png"], ["", ""], "tiles/ab.png").unwrap_err().starts_with("tiles/ab.png has no mask: none of 1")
         );
         assert!(one(&["m/a.png"], ["", "_0000"], "tiles/a.png").unwrap_err().contains("without its \"_0000\""));
+    }
+
+    #[test]
+    fn names_may_differ_at_their_beginning() {
+        let base = tempfile::tempdir().unwrap();
+        for file in ["m/b1/segmentation-0.nii", "m/b1/volume-0.nii", "m/segmentation-1.nii"] {
+            std::fs::create_dir_all(base.path().join(file).parent().unwrap()).unwrap();
+            std::fs::write(base.path().join(file), "").unwrap();
+        }
+        let of = |mask_prefix: &str, sample_prefix: &str, id: &str| {
+            let request = LabelMaps {
+                base: base.path().into(),
+                data: vec!["m".into()],
+                mask_prefix: mask_prefix.into(),
+                sample_prefix: sample_prefix.into(),
+                ..LabelMaps::default()
+            };
+            let files = MaskFiles::find(&request, EXTENSIONS)?;
+            files.of_all([id]).remove(id).unwrap().map(|file| file.id.clone())
+        };
+        assert_eq!(of("segmentation-", "volume-", "m/b1/volume-0.nii").unwrap(), "m/b1/segmentation-0.nii");
+        assert_eq!(of("segmentation-", "volume-", "m/volume-1.nii").unwrap(), "m/segmentation-1.nii");
+        assert_eq!(of("segmentation-", "", "x/1.nii").unwrap(), "m/segmentation-1.nii");
+        let error = of("segmentation-", "volume-", "m/scan-1.nii").unwrap_err();
+        assert!(error.message().contains("has its name without its \"volume-\""), "{}", error.message());
+        let error = of("label-", "", "m/scan-1.nii").unwrap_err();
+        assert_eq!(error.message(), "none of 3 masks has a name that begins with \"label-\"");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod plan;
 mod planted;
 mod published_readers;
 mod ranks;
+mod recipes;
 mod report;
 mod repository;
 mod scaffold;

@@ -8,6 +8,7 @@ mod classification;
 mod complete_model;
 mod curves;
 mod finetuning;
+mod folds;
 mod knn;
 mod label_map;
 mod labelled_features;
@@ -40,6 +41,7 @@ pub use curves::{
     precision_recall_curve, roc_curve,
 };
 pub use finetuning::{Finetuner, Finetuning, Labels};
+pub use folds::draw_folds;
 pub use knn::NearestNeighbours;
 pub use label_map::{LabelMap, LabelMapSource};
 pub use labelled_features::LabelledFeatures;

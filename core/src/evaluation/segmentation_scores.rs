@@ -16,8 +16,8 @@ use crate::Result;
 pub struct SampleSegmentation {
     /// Index of the sample.
     pub index: u64,
-    /// Dice coefficient of each class, in [0, 1].
-    pub dice: Vec<f64>,
+    /// Dice coefficient of each class, in [0, 1]; none where the class was not annotated in the sample.
+    pub dice: Vec<Option<f64>>,
     /// Whether true and predicted mask of a class are both empty.
     pub both_empty: Vec<bool>,
     /// HD95 of each class in voxels: 95th percentile of the distances between borders; none where a mask is empty.
@@ -44,16 +44,21 @@ impl SampleSegmentation {
         let of_class = |class: usize| {
             [truth, predicted].map(|map| map.iter().map(|&found| usize::from(found) == class).collect::<Vec<_>>())
         };
-        let masks: Vec<[Vec<bool>; 2]> = (1..=maps.classes.len()).map(of_class).collect();
+        let masks: Vec<Option<[Vec<bool>; 2]>> = (1..=maps.classes.len()).map(of_class).map(Some).collect();
         Self::of_masks(maps.rows[at], &maps.shape, maps.spacing_mm[at].as_deref(), &masks)
     }
 
-    /// Scores of one sample from the true and the predicted mask of each class; `spacing_mm` is the distance of neighbouring voxels along each axis, where
+    /// Scores of one sample from the true and the predicted mask of each class, none for a class that was not annotated; `spacing_mm` is the distance of neighbouring voxels along each axis, where
     /// it is known.
     ///
     /// # Errors
     /// None for a valid shape.
-    pub fn of_masks(index: u64, shape: &[usize], spacing_mm: Option<&[f64]>, masks: &[[Vec<bool>; 2]]) -> Result<Self> {
+    pub fn of_masks(
+        index: u64,
+        shape: &[usize],
+        spacing_mm: Option<&[f64]>,
+        masks: &[Option<[Vec<bool>; 2]>],
+    ) -> Result<Self> {
         let n = masks.len();
         let mut scores = Self {
             index,
@@ -62,9 +67,16 @@ impl SampleSegmentation {
             hd95_voxels: Vec::with_capacity(n),
             hd95_mm: Vec::with_capacity(n),
         };
-        for [truth, predicted] in masks {
+        for masks in masks {
+            let Some([truth, predicted]) = masks else {
+                scores.dice.push(None);
+                scores.both_empty.push(false);
+                scores.hd95_voxels.push(None);
+                scores.hd95_mm.push(None);
+                continue;
+            };
             let empty = [truth, predicted].map(|mask| !mask.contains(&true));
-            scores.dice.push(dice(truth, predicted));
+            scores.dice.push(Some(dice(truth, predicted)));
             scores.both_empty.push(empty == [true, true]);
             // Of an image the border is found in its plane: as a volume of one slice, every pixel would be border.
             let distance = |spacing: &[f64]| hausdorff_95_of(truth, predicted, shape, spacing);
@@ -77,7 +89,7 @@ impl SampleSegmentation {
 
     fn values(&self, metric: Metric, class: usize) -> Option<f64> {
         match metric {
-            Metric::Dice => Some(self.dice[class]),
+            Metric::Dice => self.dice[class],
             Metric::Hd95Voxels => self.hd95_voxels[class],
             Metric::Hd95Mm => self.hd95_mm[class],
             _ => None,
@@ -115,9 +127,10 @@ impl SegmentationScores {
         Self { classes: vec![self.classes[class].clone()], samples: self.samples.iter().map(one).collect() }
     }
 
-    /// Number of pairs of sample and class whose HD95 is undefined, because one mask or both are empty.
+    /// Number of pairs of sample and annotated class whose HD95 is undefined, because one mask or both are empty.
     pub fn n_undefined_hd95(&self) -> usize {
-        self.samples.iter().flat_map(|sample| &sample.hd95_voxels).filter(|distance| distance.is_none()).count()
+        let pairs = self.samples.iter().flat_map(|sample| sample.dice.iter().zip(&sample.hd95_voxels));
+        pairs.filter(|(dice, distance)| dice.is_some() && distance.is_none()).count()
     }
 
     /// Number of pairs of sample and class in which both masks are empty; their Dice coefficient counts as 1.
@@ -157,11 +170,24 @@ mod tests {
         let truth = [1, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0];
         let predicted = [0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2];
         let scores = compared(truth, predicted, Some(vec![5.0, 0.5]));
-        assert_eq!(scores.dice, [0.5, 0.0]);
+        assert_eq!(scores.dice, [Some(0.5), Some(0.0)]);
         // Distances of borders, both ways: 1 0 0 1 of class 1, and 1 1 of class 2.
         assert_eq!(scores.hd95_voxels, [Some(1.0), Some(1.0)]);
         assert_eq!(scores.hd95_mm, [Some(0.5), Some(5.0)]);
         assert_eq!(compared(truth, predicted, None).hd95_mm, [None, None]);
+    }
+
+    #[test]
+    fn a_class_that_was_not_annotated_counts_for_nothing() {
+        let (mask, other) = (vec![true, false], vec![false, true]);
+        let sample = |second: Option<[Vec<bool>; 2]>| {
+            SampleSegmentation::of_masks(0, &[1, 2], None, &[Some([mask.clone(), mask.clone()]), second]).unwrap()
+        };
+        let samples = vec![sample(None), sample(Some([mask.clone(), other.clone()]))];
+        let scores = SegmentationScores { classes: vec!["1".into(), "2".into()], samples };
+        assert_eq!(scores.by_class(Metric::Dice), [Some(1.0), Some(0.0)]);
+        assert_eq!(scores.mean(Metric::Dice, &[0, 1]), Some(2.0 / 3.0));
+        assert_eq!((scores.n_undefined_hd95(), scores.n_both_empty()), (0, 0));
     }
 
     #[test]
@@ -174,7 +200,7 @@ mod tests {
             compared(nothing, something, spacing()),
             compared(something, something, spacing()),
         ];
-        let dices: Vec<f64> = samples.iter().map(|sample| sample.dice[0]).collect();
+        let dices: Vec<f64> = samples.iter().map(|sample| sample.dice[0].unwrap()).collect();
         assert_eq!(dices, [1.0, 0.0, 0.0, 1.0]);
         let distances: Vec<_> = samples.iter().map(|sample| (sample.hd95_voxels[0], sample.hd95_mm[0])).collect();
         assert_eq!(distances, [(None, None), (None, None), (None, None), (Some(0.0), Some(0.0))]);

@@ -131,14 +131,14 @@ pub fn draw_samples(kinds: &[usize], most: usize, least: usize, seed: u64) -> Ve
     chosen
 }
 
-fn counted(labels: &[usize], members: &[usize], n_classes: usize) -> Vec<usize> {
+pub(super) fn counted(labels: &[usize], members: &[usize], n_classes: usize) -> Vec<usize> {
     let mut count = vec![0; n_classes];
     members.iter().for_each(|at| count[labels[*at]] += 1);
     count
 }
 
 /// Shuffles values (Fisher and Yates).
-fn shuffle<T>(values: &mut [T], draws: &mut Rng) {
+pub(super) fn shuffle<T>(values: &mut [T], draws: &mut Rng) {
     for last in (1..values.len()).rev() {
         values.swap(last, draws.random_range(0..=last));
     }

@@ -8,26 +8,31 @@ use burn::tensor::Tensor;
 
 use super::settings::FinetuneConfig;
 use super::task_model::TaskModel;
-use crate::Result;
 use crate::model::visit_parameters_of;
+use crate::{DeviceError, Error, Result};
 
-/// L2 norm of all gradients of a module together, in double precision over the parameters.
-pub(super) fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
+/// L2 norm of all gradients of a module together, in double precision over the parameters. The device is waited for once.
+fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result<f64> {
     struct Squares<'a> {
         gradients: &'a GradientsParams,
-        sum: f64,
+        sums: Vec<Tensor<1>>,
     }
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.gradients.get::<D>(param.id) {
                 let flat: Tensor<1> = gradient.flatten(0, -1);
-                self.sum += f64::from((flat.clone() * flat).sum().into_scalar::<f32>());
+                self.sums.push((flat.clone() * flat).sum());
             }
         }
     }
-    let mut squares = Squares { gradients, sum: 0.0 };
+    let mut squares = Squares { gradients, sums: Vec::new() };
     module.visit(&mut squares);
-    squares.sum.sqrt()
+    if squares.sums.is_empty() {
+        return Ok(0.0);
+    }
+    let sums = Tensor::cat(squares.sums, 0).into_data().try_to_vec::<f32>();
+    let sums = sums.map_err(|error| Error::from(DeviceError::read_back("gradient norms", error)))?;
+    Ok(sums.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 
 /// Multiplies all gradients of a module.
@@ -49,13 +54,13 @@ fn scale<M: Module>(module: &M, gradients: GradientsParams, factor: f64) -> Grad
 }
 
 /// Scales gradients whose norm is above a limit to it, as PyTorch's `clip_grad_norm_`; returns the norm before.
-pub(super) fn clip<M: Module>(module: &M, gradients: GradientsParams, limit: f64) -> (GradientsParams, f64) {
-    let found = norm(module, &gradients);
+pub(super) fn clip<M: Module>(module: &M, gradients: GradientsParams, limit: f64) -> Result<(GradientsParams, f64)> {
+    let found = norm(module, &gradients)?;
     let factor = limit / (found + 1e-6);
-    match limit > 0.0 && factor < 1.0 {
+    Ok(match limit > 0.0 && factor < 1.0 {
         true => (scale(module, gradients, factor), found),
         false => (gradients, found),
-    }
+    })
 }
 
 /// Parameters by layer, each with its share of the learning rate.

@@ -218,7 +218,7 @@ impl Trainer<'_> {
                 );
             }
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            let (gradients, norm) = clip(&model, gradients, config.clip_norm);
+            let (gradients, norm) = clip(&model, gradients, config.clip_norm)?;
             rate = config.rate(update, batches.len());
             held = Some(self.rates.step(optimiser, model, gradients, rate));
             sum += value * rows.len() as f64;

@@ -21,6 +21,10 @@ pub struct MaskFiles {
     pub mask_suffix: String,
     /// Suffix of the sample files' names, which the masks' names lack.
     pub sample_suffix: String,
+    /// Prefix of the masks' file names.
+    pub mask_prefix: String,
+    /// Prefix of the sample files' names, which the masks' names lack.
+    pub sample_prefix: String,
 }
 
 /// The segmentation masks of a dataset's samples.
@@ -46,8 +50,10 @@ impl<'a> MaskedSource<'a> {
                 "plugin {name} reads no masks\nhint: take a task with labels, or a plugin that offers `label-maps`"
             )));
         }
-        let MaskFiles { data, mask_suffix, sample_suffix } = files.clone();
-        let request = LabelMaps { base: base.into(), data, mask_suffix, sample_suffix, indices: Vec::new() };
+        let MaskFiles { data, mask_suffix, sample_suffix, mask_prefix, sample_prefix } = files.clone();
+        let base = base.into();
+        let indices = Vec::new();
+        let request = LabelMaps { base, data, mask_suffix, sample_suffix, mask_prefix, sample_prefix, indices };
         Ok(Self { source: plugin_dataset, grid: grid.clone(), request })
     }
 }

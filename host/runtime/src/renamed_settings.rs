@@ -208,7 +208,7 @@ mod tests {
             let read = |protocol: &str| {
                 let task = "[[task]]\nname = \"a\"\nmodality = \"text\"\ndata = \"a\"\nprotocol";
                 std::fs::write(&path, format!("{task} = {protocol:?}\n")).unwrap();
-                TasksFile::read(&path)
+                TasksFile::read(&path, &[])
             };
             let error = format!("{:#}", read(former).map(|_| ()).unwrap_err());
             let expected = format!("task a: protocol {former} is now {present}\nhint: write protocol = {present:?}");

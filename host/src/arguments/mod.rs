@@ -10,6 +10,7 @@ mod plugins;
 mod progress;
 mod ranks;
 mod result;
+mod task;
 
 pub(crate) use configuration::ConfigurationArgs;
 pub(crate) use data::DataArgs;
@@ -21,3 +22,4 @@ pub(crate) use plugins::{PluginArgs, loading, probe};
 pub(crate) use progress::{BarArgs, ProgressArgs};
 pub(crate) use ranks::RanksArgs;
 pub(crate) use result::ResultArgs;
+pub(crate) use task::TaskArgs;

@@ -1,5 +1,7 @@
 //! `medcoss compare`: trains and evaluates the same stages with several strategies and seeds, and prints one table.
 
+mod recipes;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use medcoss_runtime::run::Run;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
+use self::recipes::RecipeArgs;
 use super::eval::{Seeds, write_on_root};
 use super::pretrain::of_root;
 use crate::arguments::{
@@ -41,6 +44,9 @@ const MAX_COMPARISON: u64 = 64 << 20;
 ///
 /// --against medcoss-paper prints published averages of the same strategies beside the measured ones, with their source
 /// and what differs between the protocols.
+///
+/// With --recipes the last models are fine-tuned on downstream tasks of the paper instead (`medcoss recipes` lists them), with a seed of
+/// runs and several of fine-tuning, or the reverse.
 #[derive(Debug, Args)]
 #[command(mut_arg("settings", |settings| settings.help("Change a setting of all runs: key=value")))]
 #[command(mut_arg("data_root", |root| {
@@ -51,12 +57,15 @@ const MAX_COMPARISON: u64 = 64 << 20;
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss,sequential,ewc --seeds 0,1,2 --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:strategy.medcoss.mixup=false --out mixup
   medcoss compare run.toml --tasks tasks.toml --against medcoss-paper --out comparison
+  medcoss compare run.toml --recipes all --recipes-root downloads --seeds 1 --out comparison
   mpirun -n 2 --bind-to none medcoss compare run.toml --tasks tasks.toml --out comparison --ranks mpi
   medcoss report comparison/runs/* --out comparison.html")]
 pub(crate) struct Compare {
     /// Tasks file (TOML), as for `medcoss eval`
-    #[arg(long, value_name = "TASKS")]
-    tasks: PathBuf,
+    #[arg(long, value_name = "TASKS", required_unless_present = "recipes")]
+    tasks: Option<PathBuf>,
+    #[command(flatten)]
+    recipes: RecipeArgs,
     /// Strategies, separated by commas; differences are relative to the first
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "medcoss,sequential,replay,joint")]
     strategies: Vec<String>,
@@ -113,8 +122,11 @@ impl Compare {
     /// The comparison, on the root. All ranks train and evaluate; the root alone writes.
     fn compare(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Option<Comparison>> {
         let base = self.configuration.data_root()?;
-        let tasks = TasksFile::read(&self.tasks)?;
         let variants = self.variants()?;
+        let tasks = match &self.tasks {
+            Some(tasks) => TasksFile::read(tasks, &[])?,
+            None => return self.recipes.compare(self, &variants, registry, ranks),
+        };
         let published = self.against.as_deref().map(PublishedResults::named).transpose()?;
         let config = self.configuration.read()?;
         let out = self.configuration.folder(self.out.as_deref(), "comparison");

@@ -79,7 +79,7 @@ enum AfterArg {
 
 /// Distinct seeds, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seeds(pub(super) Vec<u64>);
+pub(crate) struct Seeds(pub(crate) Vec<u64>);
 
 impl FromStr for Seeds {
     type Err = String;
@@ -112,7 +112,7 @@ impl Eval {
 
     fn evaluate(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Scores> {
         interrupt::listen("no scores are written");
-        let file = TasksFile::read(&self.tasks)?;
+        let file = TasksFile::read(&self.tasks, &[])?;
         let run = Run::open(&self.run)?;
         let base = self.data_root.or(file.folder.clone())?;
         self.max_invalid_fraction.map_or(Ok(()), check_invalid_fraction)?;

@@ -10,10 +10,9 @@ use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::finetuning::{EpochReport, StoredTaskModel};
 use medcoss_core::run::FolderLock;
 use medcoss_runtime::Run;
-use medcoss_runtime::evaluation::TasksFile;
 use medcoss_runtime::finetuning::{FinetuneOptions, FinetuneReport, TuningObserver, finetune_run};
 
-use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs, check_invalid_fraction};
+use crate::arguments::{DeviceArgs, PluginArgs, ProgressArgs, ResultArgs, TaskArgs, check_invalid_fraction};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::pace::Pace;
@@ -28,24 +27,19 @@ use crate::tables::finetuning;
 /// The folder MODEL gets weights.safetensors, model.json, metrics.jsonl and cases.csv; `medcoss predict` reads it. The same command goes on
 /// with a training that was interrupted.
 #[derive(Debug, Args)]
-#[command(mut_arg("data_root", |root| {
-    root.help("Folder that data paths are relative to [default: the tasks file's folder]")
-}))]
 #[command(after_help = "Examples:
   medcoss finetune runs/first task.toml --out models/pneumonia
   medcoss finetune runs/first task.toml --from-scratch --seed 1 --out models/random
-  medcoss finetune runs/first task.toml --fraction 0.1 --out models/tenth --json | jq .scores")]
+  medcoss finetune runs/first task.toml --fraction 0.1 --out models/tenth --json | jq .scores
+  medcoss finetune runs/first --recipe glas --data-root downloads --set finetune.training.epochs=50 --out models/glas")]
 pub(crate) struct Finetune {
     /// Run folder
     run: PathBuf,
-    /// Tasks file (TOML) with a task that has a section finetune
-    tasks: PathBuf,
+    #[command(flatten)]
+    task: TaskArgs,
     /// Folder for the model
     #[arg(long, value_name = "MODEL")]
     out: PathBuf,
-    /// Name of the task, where the file has several
-    #[arg(long, value_name = "NAME")]
-    task: Option<String>,
     /// Begin with the model after this stage, from 1; 0 for the initial model [default: the latest]
     #[arg(long, value_name = "N", conflicts_with = "from_scratch")]
     stage: Option<usize>,
@@ -58,8 +52,6 @@ pub(crate) struct Finetune {
     /// Fraction of the training samples to use, drawn by class and group
     #[arg(long, value_name = "RATIO", default_value_t = 1.0)]
     fraction: f64,
-    #[command(flatten)]
-    data_root: DataRootArgs,
     /// Largest fraction of unreadable samples, not rounded [default: the run's data.max_invalid_fraction]
     #[arg(long, value_name = "RATIO")]
     max_invalid_fraction: Option<f64>,
@@ -83,9 +75,8 @@ impl Finetune {
 
     fn finetune(&self, registry: &medcoss_plugin_host::PluginRegistry) -> Result<FinetuneReport> {
         interrupt::listen("the same command goes on from the last checkpoint");
-        let file = TasksFile::read(&self.tasks)?;
+        let (file, base) = self.task.read()?;
         let run = Run::open(&self.run)?;
-        let base = self.data_root.or(file.folder.clone())?;
         self.max_invalid_fraction.map_or(Ok(()), check_invalid_fraction)?;
         let folder = ConfinedPath::create_root(&self.out)?;
         let _lock = FolderLock::take(&folder)?;
@@ -94,7 +85,7 @@ impl Finetune {
             bail!("--out {} holds a finished model\nhint: name another folder, or remove this one", self.out.display());
         }
         let options = FinetuneOptions {
-            task: self.task.as_deref(),
+            task: self.task.task.as_deref(),
             stage: self.stage,
             from_scratch: self.from_scratch,
             seed: self.seed,
@@ -109,7 +100,7 @@ impl Finetune {
 }
 
 /// Shows the progress as lines: at most one an interval, and one an epoch.
-struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     progress: &'a ProgressArgs,
     state: RefCell<State>,
 }
@@ -124,7 +115,7 @@ struct State {
 }
 
 impl<'a> Shown<'a> {
-    fn new(progress: &'a ProgressArgs) -> Self {
+    pub(crate) fn new(progress: &'a ProgressArgs) -> Self {
         let now = Instant::now();
         let state = State { n_all: 0, n_epochs: 0, done: 0, epoch: 0, pace: Pace::starting(now), last_line: now };
         Self { progress, state: RefCell::new(state) }

@@ -4,6 +4,7 @@ pub(crate) mod comparison;
 pub(crate) mod data_account;
 pub(crate) mod finetuning;
 pub(crate) mod import;
+pub(crate) mod label_efficiency;
 pub(crate) mod plan;
 pub(crate) mod prediction;
 pub(crate) mod run_summary;

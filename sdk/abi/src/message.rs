@@ -318,8 +318,8 @@ pub struct SaveAssets {
 
 /// Request of `label-maps`: the segmentation masks of some samples.
 ///
-/// A mask file belongs to the [`SampleRecord::file`] that ends with the mask's path below its folder, extensions and suffixes
-/// apart. `labels/b/scan_seg.nii.gz` below `labels` with the suffix `_seg` so belongs to `images/b/scan.nii.gz`, and
+/// A mask file belongs to the [`SampleRecord::file`] that ends with the mask's path below its folder, extensions, prefixes and suffixes of
+/// the name apart. `labels/b/scan_seg.nii.gz` below `labels` with the suffix `_seg` so belongs to `images/b/scan.nii.gz`, and
 /// `labels/scan.png` to any one file `scan.jpeg`. Of several that fit, the one with the longest such path belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelMaps {
@@ -333,6 +333,12 @@ pub struct LabelMaps {
     /// What the names of samples' files have at their end, and those of masks have not: `_0000`, say.
     #[serde(default)]
     pub sample_suffix: String,
+    /// What the names of masks have at their beginning; other files are passed over. Since 1.3.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mask_prefix: String,
+    /// What the names of samples' files have at their beginning, and those of masks have not. Since 1.3.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sample_prefix: String,
     /// The samples, by index.
     pub indices: Vec<u64>,
 }

@@ -133,6 +133,7 @@ fn a_mask_belongs_to_the_file_whose_name_it_has() {
         mask_suffix: "_seg".into(),
         sample_suffix: "_0000".into(),
         indices: vec![1, 2, 0],
+        ..LabelMaps::default()
     };
     let asked = |request: &LabelMaps| opened.query_bytes("label-maps", &serde_json::to_vec(request).unwrap());
     let (header, labels) = decode(&asked(&request).unwrap()).unwrap();

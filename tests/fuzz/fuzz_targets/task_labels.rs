@@ -53,7 +53,7 @@ fuzz_target!(init: first(), |content: &[u8]| {
     let [tasks, table] = parts(content);
     put("tasks.toml", tasks);
     put("labels.csv", table);
-    let Ok(tasks) = TasksFile::read(&folder().join("tasks.toml")) else { return };
+    let Ok(tasks) = TasksFile::read(&folder().join("tasks.toml"), &[]) else { return };
     let options =
         Options { after: After::Last, seeds: vec![0], base: folder(), device: "cpu", max_invalid_fraction: None, ranks: &Ranks::alone() };
     RUN.with(|opened| {

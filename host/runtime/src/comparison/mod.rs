@@ -83,7 +83,8 @@ fn measure_figure(measure: &str, scale: Scale, scores: &Scores) -> String {
     if scores.scales().len() > 1 { format!("{measure} ({scale})") } else { measure.into() }
 }
 
-fn task_figure(task: &str, metric: &str) -> String {
+/// Name of a task's score in a comparison.
+pub fn task_figure(task: &str, metric: &str) -> String {
     format!("{task} ({})", metric.replace('_', " "))
 }
 
@@ -94,6 +95,17 @@ impl Comparison {
         let of_scale = |scale| TRANSFER.iter().map(move |measure| measure_figure(measure, scale, scores));
         let mut figures: Vec<String> = scores.scales().into_iter().flat_map(of_scale).filter(is_known).collect();
         figures.extend(scores.tasks.iter().map(|task| task_figure(&task.name, &task.primary_metric)));
+        Self::of_figures(scores.tasks_file.clone(), variants, seeds, figures, runs)
+    }
+
+    /// A comparison of finished runs by figures in their order; `tasks_file` is where the figures come from.
+    pub fn of_figures(
+        tasks_file: String,
+        variants: Vec<String>,
+        seeds: Vec<u64>,
+        figures: Vec<String>,
+        runs: Vec<ComparedRun>,
+    ) -> Self {
         let value = |variant: &str, seed: u64, figure: &str| {
             let run = runs.iter().find(|run| run.variant == variant && run.seed == seed)?;
             run.figures.get(figure).copied()
@@ -114,7 +126,6 @@ impl Comparison {
             };
             against_first.insert(variant.clone(), figures.iter().filter_map(paired).collect());
         }
-        let tasks_file = scores.tasks_file.clone();
         Self { tasks_file, variants, seeds, figures, runs, over_seeds, against_first, against: None }
     }
 

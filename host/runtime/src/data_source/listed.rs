@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::file_patterns::FilePatterns;
+
 /// Fields of a manifest or a layout. [`Listed::check`] says which belong together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,9 +47,15 @@ pub struct Listed {
     /// Layout of a folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
-    /// The folder of the layout.
+    /// The folder of the layout, or whose files patterns choose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
+    /// Patterns of the files to use, by their path below the folder: `**/volume-*.nii`. All files without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub include: Option<Vec<String>>,
+    /// Patterns of files to leave out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
     /// Channel of images with several, from 0 (nnU-Net); ending of the images' names (BIDS): `T1w`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<UsedValue>,
@@ -93,6 +101,11 @@ impl Listed {
         self.manifest.as_deref().or(self.folder.as_deref()).unwrap_or(Path::new(""))
     }
 
+    /// Whether patterns choose files of a folder.
+    pub(super) fn is_choice(&self) -> bool {
+        self.include.is_some() || self.exclude.is_some()
+    }
+
     /// Whether it states a split of its samples: a manifest with such a column, a layout with folders for it.
     pub fn has_split(&self) -> bool {
         match self.layout {
@@ -120,13 +133,29 @@ impl Listed {
             ("delimiter", self.delimiter.is_some()),
         ];
         let of_layout = [("folder", self.folder.is_some()), ("channel", self.channel.is_some())];
+        let of_choice = [("include", self.include.is_some()), ("exclude", self.exclude.is_some())];
         let foreign = |fields: &[(&'static str, bool)]| fields.iter().find(|(_, given)| *given).map(|(name, _)| *name);
         match (&self.manifest, self.layout) {
             (Some(_), Some(_)) => bail!("data has both manifest and layout\nhint: keep one of them"),
+            (None, None) if self.is_choice() => {
+                if let Some(name) = foreign(&of_manifest).or(foreign(&of_layout).filter(|name| *name != "folder")) {
+                    bail!(
+                        "data.{name} belongs to a manifest or a layout, and data chooses files by patterns\nhint: remove it"
+                    );
+                }
+                if self.folder.is_none() {
+                    bail!("data.folder is missing\nhint: name the folder whose files the patterns choose");
+                }
+                FilePatterns::new(self.include.as_deref(), self.exclude.as_deref()).map(|_| ())
+            }
             (None, None) => bail!(
-                "data is a table without manifest and without layout\nhint: write {{ manifest = \"train.csv\", path = \"file\" }} or \
-                 {{ layout = \"nnunet\", folder = \"Dataset001\" }}"
+                "data is a table without manifest, layout or patterns\nhint: write {{ manifest = \"train.csv\", path = \"file\" }}, \
+                 {{ layout = \"nnunet\", folder = \"Dataset001\" }} or {{ folder = \"scans\", include = [\"**/*.nii.gz\"] }}"
             ),
+            (Some(_), None) | (None, Some(_)) if self.is_choice() => {
+                let name = foreign(&of_choice).unwrap_or_default();
+                bail!("data.{name} chooses files of a folder, and data has a manifest or a layout\nhint: remove it")
+            }
             (Some(_), None) => {
                 if let Some(name) = foreign(&of_layout) {
                     bail!("data.{name} belongs to a layout, and data has a manifest\nhint: remove it");

@@ -1,12 +1,14 @@
-//! The data of a stage or task: files and folders, a manifest that lists files, or a known layout of folders.
+//! The data of a stage or task: files and folders, files that patterns choose, a manifest that lists files, or a known layout of folders.
 //!
 //! A manifest or a layout becomes a list of files before the plugin opens them, and what it says of a file (label, group, split, pair)
 //! belongs to the samples that the plugin reads from this file.
 
 mod bids;
+mod chosen_files;
 mod class_folders;
 mod dataset_json;
 mod decathlon;
+mod file_patterns;
 mod folder;
 mod listed;
 mod manifest;
@@ -91,6 +93,7 @@ fn of_list(listed: &Listed, base: &Path, sides: &[Side]) -> Result<ResolvedData>
     listed.check()?;
     let shown = listed.place().display().to_string();
     let resolved = match listed.layout {
+        None if listed.is_choice() => chosen_files::read(listed, base),
         None => manifest::read(listed, base, sides),
         Some(Layout::Nnunet) => nnunet::read(listed, base, sides),
         Some(Layout::Decathlon) => decathlon::read(listed, base, sides),
@@ -117,7 +120,7 @@ impl<'de> Deserialize<'de> for DataSource {
             type Value = DataSource;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a path, a list of paths, or a table with `manifest` or `layout`")
+                f.write_str("a path, a list of paths, or a table with `manifest`, `layout`, `include` or `exclude`")
             }
 
             fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<DataSource, E> {
@@ -179,6 +182,7 @@ mod tests {
             "['a', 'b']",
             "{ manifest = 'list.csv', path = 'file', use = [0, 'x'], split = 'fold' }",
             "{ layout = 'bids', folder = 'ds', channel = 'T1w' }",
+            "{ folder = 'scans', include = ['**/*.nii'], exclude = ['**/*_seg.nii'] }",
         ] {
             let read = source(text);
             let written = toml::Value::try_from(&read).unwrap();
@@ -189,7 +193,7 @@ mod tests {
         assert!(error.contains("unknown field `colour`"), "{error}");
         let table: toml::Table = "data = 3".parse().unwrap();
         let error = table["data"].clone().try_into::<DataSource>().unwrap_err().to_string();
-        assert!(error.contains("a table with `manifest` or `layout`"), "{error}");
+        assert!(error.contains("a table with `manifest`, `layout`, `include` or `exclude`"), "{error}");
     }
 
     #[test]

@@ -37,8 +37,11 @@ struct Given {
     masks: Option<OneOrMore>,
     mask_suffix: Option<String>,
     sample_suffix: Option<String>,
+    mask_prefix: Option<String>,
+    sample_prefix: Option<String>,
     classes: Option<SegmentationClasses>,
     ignore: Option<u16>,
+    annotated: Option<Vec<AnnotatedSection>>,
     columns: Option<Vec<String>>,
 }
 
@@ -82,8 +85,38 @@ pub(crate) struct MaskLabels {
     pub classes: Option<SegmentationClasses>,
     /// Label of voxels that count for nothing.
     pub ignored: Option<u16>,
+    /// Samples of which only some classes were annotated.
+    pub annotated: Vec<Annotated>,
     /// Conversion of sizes to classes; [`Classes::Values`] where masks are segmented.
     pub sizes: Classes,
+}
+
+/// An entry of `labels.annotated`: `{ pattern = '^liver/', classes = ["liver", "tumour"] }`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnnotatedSection {
+    pattern: String,
+    classes: Vec<String>,
+}
+
+/// Classes that were annotated in some of the samples; the others are unknown there, and cost nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Annotated {
+    /// What the ids of these samples have in them.
+    pub pattern: Regex,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+}
+
+impl AnnotatedSection {
+    fn resolve(&self) -> Result<Annotated> {
+        let pattern = Regex::new(&self.pattern)
+            .map_err(|error| anyhow!("labels.annotated: pattern is no regular expression: {error}"))?;
+        if self.classes.is_empty() {
+            bail!("labels.annotated: {:?} names no class\nhint: leave such samples out of the data", self.pattern);
+        }
+        Ok(Annotated { pattern, classes: self.classes.clone() })
+    }
 }
 
 /// Labels from a CSV table.
@@ -197,6 +230,9 @@ impl LabelSection {
         let of_masks = [
             ("mask_suffix", given.mask_suffix.is_some()),
             ("sample_suffix", given.sample_suffix.is_some()),
+            ("mask_prefix", given.mask_prefix.is_some()),
+            ("sample_prefix", given.sample_prefix.is_some()),
+            ("annotated", given.annotated.is_some()),
             ("classes", given.classes.is_some()),
             ("ignore", given.ignore.is_some()),
         ];
@@ -212,8 +248,13 @@ impl LabelSection {
                 classes.check().context("labels.classes")?;
             }
             let text = |text: &Option<String>| text.clone().unwrap_or_default();
-            let (mask_suffix, sample_suffix) = (text(&given.mask_suffix), text(&given.sample_suffix));
-            let files = MaskFiles { data: masks.paths(), mask_suffix, sample_suffix };
+            let files = MaskFiles {
+                data: masks.paths(),
+                mask_suffix: text(&given.mask_suffix),
+                sample_suffix: text(&given.sample_suffix),
+                mask_prefix: text(&given.mask_prefix),
+                sample_prefix: text(&given.sample_prefix),
+            };
             if files.data.is_empty() {
                 bail!("labels.masks is empty\nhint: name at least one file or folder with masks");
             }
@@ -221,6 +262,7 @@ impl LabelSection {
                 files,
                 classes: given.classes.clone(),
                 ignored: given.ignore,
+                annotated: given.annotated.iter().flatten().map(AnnotatedSection::resolve).collect::<Result<_>>()?,
                 sizes: given.classes_of_numbers()?,
             }));
         }
@@ -291,7 +333,7 @@ impl GroupSection {
 }
 
 /// A regular expression with exactly one group, which captures the wanted part.
-fn pattern_of(name: &str, text: &str) -> Result<Regex> {
+pub(super) fn pattern_of(name: &str, text: &str) -> Result<Regex> {
     let pattern = Regex::new(text).map_err(|error| anyhow!("{name} is no regular expression: {error}"))?;
     match pattern.captures_len() {
         2 => Ok(pattern),

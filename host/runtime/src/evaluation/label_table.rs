@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use medcoss_plugin_host::did_you_mean;
 
 use super::label_source::{TableLabels, captured};
+use super::sample_keys::{keys_of, plain};
 
 /// Longest row of a table in bytes: a quotation mark that never closes must not take the rest of the file into memory.
 const MAX_ROW_BYTES: u64 = 1 << 20;
@@ -111,26 +112,7 @@ impl<'a> LabelTable<'a> {
         if let Some(pattern) = &self.labels.id_pattern {
             return self.rows.get(&plain(captured(pattern, id)?));
         }
-        self.keys_of(id, file).iter().find_map(|key| self.rows.get(key))
-    }
-
-    fn keys_of(&self, id: &str, file: &str) -> Vec<String> {
-        let folder = plain(&self.labels.table.parent().unwrap_or(Path::new("")).to_string_lossy());
-        let below = |id: &str| match folder.as_str() {
-            "" => None,
-            folder => id.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).map(str::to_string),
-        };
-        let name = file.rsplit('/').next().unwrap_or(file);
-        let stems = name.match_indices('.').map(|(at, _)| name[..at].to_string()).filter(|stem| !stem.is_empty());
-        let mut keys = vec![id.to_string()];
-        keys.extend(below(id));
-        keys.push(file.to_string());
-        keys.extend(below(file));
-        keys.push(name.to_string());
-        // The longest stem comes first: the text before the last dot.
-        let stems: Vec<String> = stems.collect();
-        keys.extend(stems.into_iter().rev());
-        keys
+        keys_of(&self.labels.table, id, file).iter().find_map(|key| self.rows.get(key))
     }
 
     /// The error that no sample has a row.
@@ -144,7 +126,11 @@ impl<'a> LabelTable<'a> {
                 Some(key) => format!("{key:?}, which id_pattern finds in {id:?}"),
                 None => format!("what id_pattern {:?} finds in {id:?}, which is nothing", pattern.as_str()),
             },
-            None => self.keys_of(id, file).iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(", "),
+            None => keys_of(&self.labels.table, id, file)
+                .iter()
+                .map(|key| format!("{key:?}"))
+                .collect::<Vec<_>>()
+                .join(", "),
         };
         anyhow!(
             "labels {}: no key of column {:?} belongs to a sample ({first}); for the first sample was looked for {looked}\n\
@@ -192,12 +178,6 @@ impl Read for RowLimit {
 /// The beginning of a text of the table.
 fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
-}
-
-/// A key with `/` between folders and none at its start.
-fn plain(key: &str) -> String {
-    let key = key.trim().replace('\\', "/");
-    key.trim_start_matches("./").to_string()
 }
 
 #[cfg(test)]

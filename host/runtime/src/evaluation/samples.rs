@@ -1,16 +1,18 @@
 //! The samples of a task: classes, groups, and the split that a table gives.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::{Result, anyhow, bail};
-use medcoss_core::evaluation::{Split, draw_samples};
+use medcoss_core::evaluation::{Split, draw_folds, draw_samples};
 use medcoss_core::{Error, EvaluationError};
 
 use super::annotation::{Annotation, Unlabelled, annotate, named};
 use super::bins::{binned, number, quantiles};
 use super::groups::{Grouping, groups_of};
 use super::label_source::{Classes, LabelSource};
+use super::sides::sides_of;
 use super::tasks_file::{Missing, TaskSection};
+use crate::data_source::Side;
 use crate::finetuning::TargetName;
 
 /// Seed for drawing samples. It must not depend on the run, so that all runs are compared on the same samples.
@@ -25,8 +27,8 @@ pub(crate) struct TaskSamples {
     pub labels: Vec<usize>,
     /// Group number of each sample; a group of its own where samples are not grouped.
     pub groups: Vec<usize>,
-    /// Whether each sample is a test sample, where a table says so.
-    is_test: Option<Vec<bool>>,
+    /// Side of each sample, where the data say it.
+    sides: Option<Vec<Side>>,
     /// Names of the classes.
     pub classes: Vec<String>,
     /// What decided which samples are of one group.
@@ -61,10 +63,17 @@ impl TaskSamples {
                 named(data.ids, &missing)
             );
         }
-        let mut kept: Vec<Annotation> = annotations.into_iter().flatten().collect();
+        let (mut labelled, mut kept) = (labelled, annotations.into_iter().flatten().collect::<Vec<Annotation>>());
         for (annotation, at) in kept.iter_mut().zip(&labelled).filter(|(annotation, _)| annotation.split.is_none()) {
             annotation.split = data.samples.split(*at).map(String::from);
         }
+        let sides = sides_of(task, &kept, data, &labelled)?;
+        if let Some(sides) = &sides {
+            let mut takes_part = sides.iter().map(Option::is_some).cycle();
+            labelled.retain(|_| takes_part.next().unwrap_or_default());
+            kept.retain(|_| takes_part.next().unwrap_or_default());
+        }
+        let sides = sides.map(|sides| sides.into_iter().flatten().collect());
         let (labels, classes) = match task.is_segmentation() {
             // Splits are stratified by class, and here all samples have one class.
             true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
@@ -81,7 +90,7 @@ impl TaskSamples {
             indices: labelled.iter().map(|at| *at as u64).collect(),
             groups,
             grouping,
-            is_test: sides_of(task, &kept)?,
+            sides,
             labels,
             classes,
             numbers: match task.target() {
@@ -118,7 +127,7 @@ impl TaskSamples {
             }
             let groups: BTreeSet<usize> =
                 (0..self.labels.len()).filter(|at| self.labels[*at] == class).map(|at| self.groups[at]).collect();
-            if groups.len() < 2 && self.is_test.is_none() {
+            if groups.len() < 2 && self.sides.is_none() {
                 bail!(
                     "all {n} samples of class {name:?} are of one group, which cannot be on both sides of a split\n\
                      hint: give samples of another group, or leave the class out"
@@ -128,37 +137,38 @@ impl TaskSamples {
         Ok(())
     }
 
-    /// Checks that no group has samples on both sides, which would leak training data into the test.
+    /// Checks that no group has samples on two sides, which would leak training data into the test or the choice of an epoch.
     fn check_leaks(&self, ids: &[String], annotations: &[Annotation]) -> Result<()> {
-        let Some(is_test) = &self.is_test else { return Ok(()) };
-        let mut sides: HashMap<usize, [Option<usize>; 2]> = HashMap::new();
+        let Some(sides) = &self.sides else { return Ok(()) };
+        let mut first_of: HashMap<usize, usize> = HashMap::new();
         let mut leaking = BTreeSet::new();
         let mut first = None;
         for (at, group) in self.groups.iter().enumerate() {
-            let seen = sides.entry(*group).or_default();
-            seen[usize::from(is_test[at])].get_or_insert(at);
-            if let [Some(train), Some(test)] = *seen {
+            let one = *first_of.entry(*group).or_insert(at);
+            if sides[one] != sides[at] {
                 leaking.insert(*group);
-                first.get_or_insert((train, test));
+                first.get_or_insert((one, at));
             }
         }
-        let Some((train, test)) = first else { return Ok(()) };
+        let Some((one, other)) = first else { return Ok(()) };
         let id = |at: usize| &ids[self.indices[at] as usize];
-        let name = annotations[train].group.as_ref().map(|name| format!("{name:?} ")).unwrap_or_default();
+        let name = annotations[one].group.as_ref().map(|name| format!("{name:?} ")).unwrap_or_default();
         bail!(
-            "{} groups are on both sides of the given split: of group {name}{} is in train and {} in test\n\
+            "{} groups are on two sides of the given split: of group {name}{} is in {} and {} in {}\n\
              hint: move whole groups to one side, or let the split be drawn with split = {{ test = 0.3 }}",
             leaking.len(),
-            id(train),
-            id(test)
+            id(one),
+            sides[one].name(),
+            id(other),
+            sides[other].name()
         );
     }
 
     /// Draws at most `most` samples, stratified by class and side.
     fn draw(&mut self, most: usize) {
-        let side = |at: usize| self.is_test.as_ref().map_or(0, |is_test| usize::from(is_test[at]));
-        let kinds: Vec<usize> = (0..self.labels.len()).map(|at| 2 * self.labels[at] + side(at)).collect();
-        let least = if self.is_test.is_some() { 1 } else { 2 };
+        let side = |at: usize| self.sides.as_ref().map_or(0, |sides| sides[at] as usize);
+        let kinds: Vec<usize> = (0..self.labels.len()).map(|at| 3 * self.labels[at] + side(at)).collect();
+        let least = if self.sides.is_some() { 1 } else { 2 };
         let chosen = draw_samples(&kinds, most, least, SAMPLES_SEED);
         *self = self.only(&chosen);
     }
@@ -168,7 +178,7 @@ impl TaskSamples {
             indices: places.iter().map(|at| self.indices[*at]).collect(),
             labels: places.iter().map(|at| self.labels[*at]).collect(),
             groups: places.iter().map(|at| self.groups[*at]).collect(),
-            is_test: self.is_test.as_ref().map(|is_test| places.iter().map(|at| is_test[*at]).collect()),
+            sides: self.sides.as_ref().map(|sides| places.iter().map(|at| sides[*at]).collect()),
             classes: self.classes.clone(),
             grouping: self.grouping,
             numbers: places.iter().filter_map(|at| self.numbers.get(*at)).copied().collect(),
@@ -183,7 +193,8 @@ impl TaskSamples {
         self.only(&places)
     }
 
-    /// The split with a seed: the given split, or a drawn one.
+    /// The split with a seed: the given split, a fold, or a drawn one. With `folds = k`, the seeds from 0 to k - 1 test each fold once, and the next k seeds
+    /// those of another draw.
     ///
     /// # Errors
     /// A class that is missing on one side, by its name.
@@ -191,13 +202,17 @@ impl TaskSamples {
         if task.is_masked_lm() {
             return Ok(Split { train: Vec::new(), test: (0..self.indices.len()).collect() });
         }
-        let split = match &self.is_test {
-            None => Split::draw(&self.labels, &self.groups, task.split.test(), seed),
-            Some(is_test) => {
-                let side = |test: bool| (0..is_test.len()).filter(|at| is_test[*at] == test).collect();
-                let split = Split { train: side(false), test: side(true) };
+        let split = match (&self.sides, task.split.folds) {
+            (Some(_), _) => {
+                let split = Split { train: self.of_side(Side::Train), test: self.of_side(Side::Test) };
                 split.check(&self.labels, self.classes.len()).map(|()| split)
             }
+            (None, Some(n_folds)) => {
+                let (draw, fold) = (seed / n_folds as u64, seed % n_folds as u64);
+                draw_folds(&self.labels, &self.groups, n_folds, draw)
+                    .and_then(|folds| Split::of_fold(&self.labels, &folds, fold as usize))
+            }
+            (None, None) => Split::draw(&self.labels, &self.groups, task.split.test(), seed),
         };
         split.map_err(|error| {
             let message = match error {
@@ -208,6 +223,49 @@ impl TaskSamples {
             };
             anyhow!("{message}\nhint: give more samples or groups, or another split")
         })
+    }
+
+    /// Positions of the validation samples, where the data name some; ascending.
+    pub fn given_validation(&self) -> Vec<usize> {
+        self.of_side(Side::Validation)
+    }
+
+    /// Divides some of the samples, by position: of each class the groups with the last names are the share `last`, the others come before. A group is named
+    /// by its first sample, and has the class of that. Of `n` groups `floor(n (1 - last))` come before, as in the reference.
+    ///
+    /// # Errors
+    /// A class of which nothing is left before.
+    pub fn last_by_name(&self, places: &[usize], last: f64, ids: &[String]) -> Result<Split> {
+        let id = |at: usize| ids[self.indices[at] as usize].as_str();
+        let mut by_name = places.to_vec();
+        by_name.sort_by_key(|at| id(*at));
+        let mut first_of: HashMap<usize, usize> = HashMap::new();
+        let mut groups_of_class = vec![Vec::new(); self.classes.len().max(1)];
+        for at in &by_name {
+            if !first_of.contains_key(&self.groups[*at]) {
+                first_of.insert(self.groups[*at], *at);
+                groups_of_class[self.labels[*at]].push(self.groups[*at]);
+            }
+        }
+        let mut is_last: HashSet<usize> = HashSet::new();
+        for (class, groups) in groups_of_class.iter().enumerate() {
+            let n_before = (groups.len() as f64 * (1.0 - last)) as usize;
+            if n_before == 0 && !groups.is_empty() {
+                let name = self.classes.get(class).map(|name| format!(" of class {name:?}")).unwrap_or_default();
+                bail!(
+                    "all {} training groups{name} would be for validation\nhint: give more, or a smaller finetune.validation",
+                    groups.len()
+                );
+            }
+            is_last.extend(groups[n_before..].iter().copied());
+        }
+        let (test, train) = places.iter().partition(|at| is_last.contains(&self.groups[**at]));
+        Ok(Split { train, test })
+    }
+
+    fn of_side(&self, wanted: Side) -> Vec<usize> {
+        let sides = self.sides.as_deref().unwrap_or_default();
+        (0..sides.len()).filter(|at| sides[*at] == wanted).collect()
     }
 }
 
@@ -222,7 +280,7 @@ fn remedy(label_source: &LabelSource) -> &'static str {
         LabelSource::Metadata(_) => "the plugin states no such fact of its samples",
         LabelSource::Pattern(_) => "labels.pattern is found in no id; `medcoss embed` writes ids beside features",
         LabelSource::Masks(_) => {
-            "a mask has its sample file's relative path and stem; check labels.mask_suffix and labels.sample_suffix"
+            "a mask has its sample file's relative path and stem; check labels.mask_prefix, labels.mask_suffix, labels.sample_prefix and labels.sample_suffix"
         }
     }
 }
@@ -314,27 +372,4 @@ fn numbers(annotations: &[Annotation]) -> Result<Vec<f64>> {
         })
     };
     annotations.iter().map(value).collect()
-}
-
-/// Whether each sample is a test sample, where a column of the table says so.
-fn sides_of(task: &TaskSection, annotations: &[Annotation]) -> Result<Option<Vec<bool>>> {
-    let of_list = || (!task.split.is_given() && task.data.has_split()).then_some("split of data");
-    let Some(column) = task.split.column.as_deref().or_else(of_list) else { return Ok(None) };
-    let side = |annotation: &Annotation| match annotation.split.as_deref() {
-        Some("test") => Ok(true),
-        Some("train") => Ok(false),
-        other => Err(anyhow!(
-            "column {column:?} is {:?} on line {}; expected train or test\n\
-             hint: rows that take part in neither are left out with an empty label and missing = \"skip\"",
-            other.unwrap_or_default(),
-            annotation.line.unwrap_or_default()
-        )),
-    };
-    let sides: Vec<bool> = annotations.iter().map(side).collect::<Result<_>>()?;
-    for (value, name) in [(true, "test"), (false, "train")] {
-        if !sides.contains(&value) {
-            bail!("column {column:?} says {name} of no sample\nhint: mark some rows with {name}");
-        }
-    }
-    Ok(Some(sides))
 }

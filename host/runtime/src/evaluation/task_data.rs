@@ -11,7 +11,7 @@ use medcoss_plugin_host::Plugin;
 
 use super::annotation::Unlabelled;
 use super::context::EvaluationContext;
-use super::label_source::{LabelSource, MaskLabels};
+use super::label_source::{Annotated, LabelSource, MaskLabels};
 use super::samples::TaskSamples;
 use super::tasks_file::TaskSection;
 use crate::config::StageSection;
@@ -48,7 +48,11 @@ impl TaskData {
         let mut section = StageSection::new(&task.modality, task.data.clone());
         section.root = task.root.clone();
         section.options = task.options.clone();
-        let dataset = run.open_data(plugin, base, section, &[Side::Train, Side::Test])?;
+        let sides: &[Side] = match task.finetune {
+            Some(_) => &[Side::Train, Side::Validation, Side::Test],
+            None => &[Side::Train, Side::Test],
+        };
+        let dataset = run.open_data(plugin, base, section, sides)?;
         let family = config
             .family(dataset.family())
             .ok_or_else(|| anyhow!("the run's model has no token family {}", dataset.family()))?;
@@ -88,7 +92,7 @@ impl TaskData {
 
     /// The masks of a task whose labels are masks or their sizes.
     fn masks_of(&self, task: &TaskSection, base: &Path) -> Result<Option<TaskMasks>> {
-        let LabelSource::Masks(MaskLabels { files, classes, ignored, .. }) = task.labels.resolve()? else {
+        let LabelSource::Masks(MaskLabels { files, classes, ignored, annotated, .. }) = task.labels.resolve()? else {
             return Ok(None);
         };
         let masks = MaskedSource::new(&self.source, base, &files)?;
@@ -105,7 +109,9 @@ impl TaskData {
                 all.len()
             );
         }
-        Ok(Some(TaskMasks { maps, classes }))
+        let names = task.labels.names().unwrap_or(&maps.classes);
+        let annotated = annotated_classes(&annotated, names, self.source.ids())?;
+        Ok(Some(TaskMasks { maps, classes, annotated }))
     }
 
     /// Number of samples that are encoded with each model.
@@ -164,6 +170,32 @@ pub(crate) struct TaskMasks {
     pub maps: ClassMaps,
     /// What the codes mean.
     pub classes: SegmentationClasses,
+    /// Whether each class was annotated, by index in the dataset; empty for a sample in which all were.
+    pub annotated: Vec<Vec<bool>>,
+}
+
+/// The classes that were annotated in each sample, by the first entry whose pattern its id has in it.
+///
+/// # Errors
+/// A class that the task does not have, a pattern that no id has in it.
+fn annotated_classes(entries: &[Annotated], names: &[String], ids: &[String]) -> Result<Vec<Vec<bool>>> {
+    for entry in entries {
+        if let Some(class) = entry.classes.iter().find(|class| !names.contains(class)) {
+            bail!("labels.annotated names the class {class:?}\nhint: the masks have {}", names.join(", "));
+        }
+        if !ids.iter().any(|id| entry.pattern.is_match(id)) {
+            bail!(
+                "labels.annotated: the pattern {:?} is in no id; the first id is {}",
+                entry.pattern.as_str(),
+                ids.first().map_or("", String::as_str)
+            );
+        }
+    }
+    let of = |id: &String| match entries.iter().find(|entry| entry.pattern.is_match(id)) {
+        Some(entry) => names.iter().map(|name| entry.classes.contains(name)).collect(),
+        None => Vec::new(),
+    };
+    Ok(ids.iter().map(of).collect())
 }
 
 /// Features of a dataset's samples.

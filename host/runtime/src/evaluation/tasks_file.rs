@@ -13,6 +13,8 @@ use serde::Deserialize;
 use crate::finetuning::{FinetuneSection, TargetName};
 
 use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
+use super::split_section::SplitSection;
+use crate::assignments::set;
 use crate::config::with_nearest;
 use crate::data_source::DataSource;
 use crate::renamed_settings::refuse_former_protocols;
@@ -91,27 +93,6 @@ pub enum Missing {
     #[default]
     Error,
     Skip,
-}
-
-/// The split into training and test samples.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SplitSection {
-    /// Fraction of test samples in each class.
-    test: Option<f64>,
-    /// Column of the label table with the values `train` and `test`.
-    pub column: Option<String>,
-}
-
-impl SplitSection {
-    pub fn is_given(&self) -> bool {
-        self.test.is_some() || self.column.is_some()
-    }
-
-    /// Fraction of test samples in each class, where no column gives the split.
-    pub fn test(&self) -> f64 {
-        self.test.unwrap_or(0.3)
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -225,6 +206,15 @@ impl TaskSection {
         })
     }
 
+    /// Name of the score of a fine-tuned model that stands for the task in tables.
+    pub fn figure(&self) -> &'static str {
+        match (self.metric, self.target()) {
+            (Some(metric), _) => metric.name(),
+            (None, Some(target)) => target.figure(),
+            (None, None) => self.primary_metric().name(),
+        }
+    }
+
     /// Whether the task predicts masks instead of classes of samples.
     pub fn is_segmentation(&self) -> bool {
         self.protocol_name() == ProtocolName::Segmentation || self.target() == Some(TargetName::Segmentation)
@@ -278,29 +268,19 @@ impl TaskSection {
             );
         }
         self.check_masks()?;
-        let (metric, metrics) = (self.primary_metric(), self.protocol().metrics());
-        if !metrics.contains(&metric) {
+        let (of, metrics) = match self.target() {
+            None => (self.protocol().name(), self.protocol().metrics()),
+            Some(target) => (target.name(), target.metrics()),
+        };
+        if let Some(metric) = self.metric.filter(|metric| !metrics.contains(metric)) {
             let known: Vec<&str> = metrics.iter().map(|metric| metric.name()).collect();
-            let protocol = self.protocol().name();
-            bail!(
-                "metric {} is not one of protocol {protocol}\nhint: {protocol} has {}",
-                metric.name(),
-                known.join(", ")
-            );
+            let hint = if known.is_empty() { "remove it".into() } else { format!("{of} has {}", known.join(", ")) };
+            bail!("metric {} is not one of {of}\nhint: {hint}", metric.name());
         }
         if let Some(most) = self.max_samples.filter(|most| *most < 4) {
             bail!("max_samples is {most}, it must be at least 4: two of each of two classes");
         }
-        match (&self.split.test, &self.split.column) {
-            (Some(_), Some(_)) => bail!("split has both test and column\nhint: give one of them"),
-            (Some(test), None) if !(*test > 0.0 && *test < 1.0) => {
-                bail!("split.test is {test}, not between 0.0 and 1.0")
-            }
-            (None, Some(column)) if !self.labels.is_table() => bail!(
-                "split.column is {column:?}, but the labels come from no table\nhint: set labels.table, or split.test"
-            ),
-            _ => {}
-        }
+        self.split.check(self.labels.is_table())?;
         if self.is_masked_lm() && (self.labels.is_given() || self.split.is_given()) {
             bail!(
                 "protocol masked-lm takes neither labels nor a split: every sample is masked and scored\n\
@@ -324,13 +304,14 @@ impl TaskSection {
             (LabelSource::Masks(masks), _)
                 if self.finetune.is_none()
                     && (masks.ignored.is_some()
+                        || !masks.annotated.is_empty()
                         || masks
                             .classes
                             .as_ref()
                             .is_some_and(medcoss_core::evaluation::SegmentationClasses::overlap)) =>
             {
                 bail!(
-                    "labels.ignore and classes that share a label are for medcoss finetune\n\
+                    "labels.ignore, labels.annotated and classes that share a label are for medcoss finetune\n\
                      hint: remove them, or set [task.finetune] in place of protocol"
                 )
             }
@@ -387,17 +368,38 @@ fn read_text(path: &Path) -> Result<String> {
 }
 
 impl TasksFile {
-    /// Reads and checks a tasks file.
+    /// Reads and checks a tasks file. `settings` are `key=value`, by keys of a task, and replace those of all its tasks.
     ///
     /// # Errors
     /// A file that cannot be read, invalid TOML, unknown or missing settings, values out of range, two tasks with one name.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
         let text = read_text(path).with_context(|| format!("cannot read tasks file {}", path.display()))?;
-        if let Ok(table) = text.parse() {
-            refuse_former_protocols(&table).with_context(|| format!("tasks file {}", path.display()))?;
-        }
-        let content: Content =
-            toml::from_str(&text).map_err(|error| with_nearest("tasks file", path, &error.to_string()))?;
+        let stem = path.file_stem().ok_or_else(|| anyhow!("tasks file {} has no name", path.display()))?;
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self::of_text(&text, path, &stem.to_string_lossy(), settings).map(|file| Self { folder, ..file })
+    }
+
+    /// A tasks file from its text. `path` names it in messages.
+    ///
+    /// # Errors
+    /// As [`TasksFile::read`].
+    pub fn of_text(text: &str, path: &Path, stem: &str, settings: &[String]) -> Result<Self> {
+        let failed = |message: &str| with_nearest("tasks file", path, message);
+        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(&error.to_string()))?;
+        refuse_former_protocols(&table).with_context(|| format!("tasks file {}", path.display()))?;
+        // From the text, errors know their line.
+        let (content, sha256): (Result<Content, toml::de::Error>, String) = match settings.is_empty() {
+            true => (toml::from_str(text), sha256_of_content(text.as_bytes())?),
+            false => {
+                for task in table.get_mut("task").and_then(toml::Value::as_array_mut).into_iter().flatten() {
+                    if let Some(task) = task.as_table_mut() {
+                        settings.iter().try_for_each(|setting| set(task, setting))?;
+                    }
+                }
+                (table.clone().try_into(), sha256_of_content(toml::to_string(&table)?.as_bytes())?)
+            }
+        };
+        let content = content.map_err(|error| failed(&error.to_string()))?;
         if content.tasks.is_empty() {
             bail!("tasks file {} has no [[task]]\nhint: add one for each downstream task", path.display());
         }
@@ -412,99 +414,39 @@ impl TasksFile {
             }
             task.check().with_context(|| format!("tasks file {}, task {name}", path.display()))?;
         }
-        let stem = path.file_stem().ok_or_else(|| anyhow!("tasks file {} has no name", path.display()))?;
-        Ok(Self {
-            stem: stem.to_string_lossy().into_owned(),
-            sha256: sha256_of_content(text.as_bytes())?,
-            folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
-            tasks: content.tasks,
+        Ok(Self { stem: stem.into(), sha256, folder: PathBuf::new(), tasks: content.tasks })
+    }
+
+    /// Names of the tasks that `medcoss finetune` learns.
+    pub fn finetuned(&self) -> Vec<&str> {
+        self.tasks.iter().filter(|task| task.finetune.is_some()).map(|task| task.name.as_str()).collect()
+    }
+
+    /// The task of this name for fine-tuning, or without a name the only one.
+    ///
+    /// # Errors
+    /// No such task, several without a name.
+    pub fn finetuned_named(&self, name: Option<&str>) -> Result<&TaskSection> {
+        let names = self.finetuned();
+        let name = match (name, names.as_slice()) {
+            (_, []) => bail!(
+                "{}.toml has no task with [task.finetune]\nhint: add the section to a [[task]] without protocol",
+                self.stem
+            ),
+            (None, [only]) => *only,
+            (None, _) => bail!(
+                "{}.toml has several tasks for fine-tuning: {}\nhint: name one with --task",
+                self.stem,
+                names.join(", ")
+            ),
+            (Some(name), _) => name,
+        };
+        let found = self.tasks.iter().find(|task| task.name == name && task.finetune.is_some());
+        found.ok_or_else(|| {
+            anyhow!("{}.toml has no task {name:?} for fine-tuning\nhint: it has {}", self.stem, names.join(", "))
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TASK: &str = "[[task]]\nname = \"a\"\nmodality = \"gait\"\ndata = \"gait\"\nprotocol = \"knn\"\n";
-
-    fn read(text: &str) -> Result<TasksFile> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("tasks.toml");
-        std::fs::write(&path, text)?;
-        TasksFile::read(&path)
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_protocols() {
-        let file = read(TASK).unwrap();
-        let task = &file.tasks[0];
-        assert_eq!(task.protocol(), Protocol::Knn(NearestNeighbours { k: 20, temperature: 0.07 }));
-        assert_eq!((task.primary_metric(), task.split.test(), file.stem.as_str()), (Metric::Accuracy, 0.3, "tasks"));
-        let task = &read(&TASK.replace("\"knn\"", "\"linear\"\nl2 = 0.1\nauc = \"one-vs-rest\"")).unwrap().tasks[0];
-        assert_eq!(task.protocol(), Protocol::Linear(LinearProbe { l2: 0.1, ..LinearProbe::default() }));
-        assert_eq!((task.primary_metric(), task.auc()), (Metric::Auc, MultiClassAuc::OneVersusRest));
-    }
-
-    #[test]
-    fn the_tasks_that_come_with_the_project_can_be_read() {
-        let file =
-            TasksFile::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/real-small-tasks.toml")).unwrap();
-        assert_eq!((file.tasks.len(), file.stem.as_str()), (9, "real-small-tasks"));
-    }
-
-    #[test]
-    fn large_files_and_folders_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tasks.toml");
-        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-        let error = format!("{:#}", TasksFile::read(&path).unwrap_err());
-        assert!(error.contains("tasks.toml") && error.ends_with("it has more than 1048576 bytes"), "{error}");
-        let error = format!("{:#}", TasksFile::read(folder.path()).unwrap_err());
-        assert!(error.ends_with("it is no file"), "{error}");
-    }
-
-    #[test]
-    fn invalid_entries_are_named() {
-        let more = |line: &str| format!("{TASK}{line}\n");
-        for (text, expected) in [
-            (String::new(), &["no [[task]]"][..]),
-            (TASK.replace("knn", "knnn"), &["knnn", "did you mean knn?"]),
-            (more("kk = 3"), &["kk", "line 6"]),
-            (more("temprature = 3"), &["did you mean temperature?"]),
-            (more("k = 0"), &["k is 0", "task a"]),
-            (more("l2 = 1.0"), &["l2 is no setting of protocol knn"]),
-            (more("metric = \"map\""), &["metric map is not one of protocol knn", "accuracy, macro_f1, auc"]),
-            (more("split = { test = 1.0 }"), &["split.test is 1"]),
-            (more("split = { column = \"part\" }"), &["the labels come from no table"]),
-            (more("split = { tset = 0.2 }"), &["did you mean test?"]),
-            (more("labels = \"plugins\""), &["plugins", "\"plugin\""]),
-            (more("labels = { tabel = \"x.csv\" }"), &["did you mean table?"]),
-            (more("labels = { table = \"x.csv\", key = \"k\" }"), &["labels.label is missing"]),
-            (more("labels = { table = \"x.csv\", entry = true }"), &["table and entry"]),
-            (more("labels = { pattern = '(' }"), &["labels.pattern"]),
-            (more("labels = { pattern = 'a' }"), &["one group in parentheses"]),
-            (more("labels = { masks = \"m\" }"), &["size of its mask, which is no class", "quantiles"]),
-            (more("labels = { classes = \"foreground\", entry = true }"), &["labels.classes belongs to masks"]),
-            (
-                more("labels = { masks = \"m\", quantiles = 2, classes = [0] }"),
-                &["labels without 0, which is the background"],
-            ),
-            (more("labels = { entry = true, quantiles = 2 }"), &["belong to a table or to masks"]),
-            (TASK.replace("\"knn\"", "\"finetune\"\nrefit = false"), &["refit is no setting of protocol finetune"]),
-            (TASK.replace("\"knn\"", "\"masked-lm\"\nsplit = { test = 0.2 }"), &["neither labels nor a split"]),
-            (more("hidden = 3"), &["hidden is no setting of protocol knn"]),
-            (TASK.replace("knn", "segmentation"), &["needs masks", "hint: set labels"]),
-            (
-                format!("{}labels = {{ masks = \"m\", quantiles = 2 }}\n", TASK.replace("knn", "segmentation")),
-                &["predicts the masks"],
-            ),
-            (more("max_samples = 3"), &["max_samples is 3"]),
-            (format!("{TASK}{TASK}"), &["two tasks with the name a"]),
-        ] {
-            let error = read(&text).map(|_| ()).unwrap_err();
-            let message = format!("{error:#}");
-            assert!(expected.iter().all(|part| message.contains(part)), "{text}\n{message}");
-        }
-    }
-}
+mod tests;

@@ -31,6 +31,9 @@ pub struct ModelSource {
     pub tasks_sha256: String,
     /// Seed of splits, head and training.
     pub seed: u64,
+    /// Fraction of the training samples that were used.
+    #[serde(default = "whole")]
+    pub fraction: f64,
     /// Classes of a segmentation, with the labels that they have in masks.
     pub segmented: Option<SegmentationClasses>,
     /// Number of samples of each split.
@@ -39,4 +42,9 @@ pub struct ModelSource {
     pub epoch: usize,
     /// Scores on the test split.
     pub scores: Vec<TestScore>,
+}
+
+/// The fraction of models that were made before it was kept.
+fn whole() -> f64 {
+    1.0
 }

@@ -7,7 +7,7 @@ use medcoss_core::Error;
 use medcoss_core::evaluation::IGNORED;
 use medcoss_core::finetuning::{IGNORED_VOXEL, MAX_SEGMENTED, SampleTargets, TargetKind, Targets};
 
-use super::section::TargetName;
+use super::section::{FinetuneSection, TargetName};
 use crate::evaluation::samples::TaskSamples;
 use crate::evaluation::task_data::TaskMasks;
 
@@ -28,13 +28,13 @@ impl<'a> TaskTargets<'a> {
     /// # Errors
     /// Too many classes, numbers that are all equal.
     pub fn new(
-        target: TargetName,
+        section: &FinetuneSection,
         samples: &'a TaskSamples,
         masks: Option<&'a TaskMasks>,
         train: &[usize],
     ) -> Result<Self> {
         let classes = samples.classes.clone();
-        let kind = match target {
+        let kind = match section.target {
             TargetName::Classes => TargetKind::Classes { classes },
             TargetName::MultiLabel => TargetKind::MultiLabel { classes },
             TargetName::Ordinal => TargetKind::Ordinal { classes },
@@ -49,7 +49,7 @@ impl<'a> TaskTargets<'a> {
                 TargetKind::Regression { mean, deviation }
             }
             TargetName::Segmentation => {
-                let overlapping = masks.is_some_and(|masks| masks.classes.overlap());
+                let overlapping = section.sigmoid || masks.is_some_and(|masks| masks.classes.overlap());
                 if classes.len() > MAX_SEGMENTED {
                     bail!(
                         "the masks have {} classes; at most {MAX_SEGMENTED} are segmented together\nhint: name fewer in labels.classes",
@@ -100,7 +100,11 @@ impl Targets for TaskTargets<'_> {
                 TargetKind::MultiLabel { .. } => SampleTargets::Labels(self.samples.several[at].clone()),
                 TargetKind::Regression { .. } => SampleTargets::Number(self.samples.numbers[at]),
                 TargetKind::Segmentation { .. } => {
-                    SampleTargets::Voxels { classes: self.voxels(*index).ok_or_else(unknown)?, annotated: Vec::new() }
+                    let annotated = self.masks.and_then(|masks| masks.annotated.get(*index as usize));
+                    SampleTargets::Voxels {
+                        classes: self.voxels(*index).ok_or_else(unknown)?,
+                        annotated: annotated.cloned().unwrap_or_default(),
+                    }
                 }
             })
         };

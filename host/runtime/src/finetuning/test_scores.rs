@@ -23,7 +23,7 @@ pub struct TestScore {
 }
 
 /// A metric of one case.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseScore {
     /// Id of the sample.
     pub id: String,
@@ -62,14 +62,19 @@ impl Tested {
         for ((row, values), target) in outputs.rows.iter().zip(outputs.values.chunks_exact(a_sample)).zip(targets) {
             self.rows.push(*row);
             match (&self.kind, &target) {
-                (TargetKind::Segmentation { classes, overlapping }, SampleTargets::Voxels { classes: truth, .. }) => {
+                (
+                    TargetKind::Segmentation { classes, overlapping },
+                    SampleTargets::Voxels { classes: truth, annotated },
+                ) => {
                     let predicted = classes_of_voxels(values, classes.len(), *overlapping);
                     let mask = |voxels: &[u16], class: usize| {
                         let counts = |(voxel, truth): (&u16, &u16)| *truth != IGNORED_VOXEL && voxel >> class & 1 == 1;
                         voxels.iter().zip(truth).map(counts).collect::<Vec<bool>>()
                     };
-                    let masks: Vec<[Vec<bool>; 2]> =
-                        (0..classes.len()).map(|class| [mask(truth, class), mask(&predicted, class)]).collect();
+                    let masks_of = |class: usize| [mask(truth, class), mask(&predicted, class)];
+                    let masks: Vec<Option<[Vec<bool>; 2]>> = (0..classes.len())
+                        .map(|class| (annotated.get(class) != Some(&false)).then(|| masks_of(class)))
+                        .collect();
                     let spacing = spacing_mm(*row);
                     self.segmented.push(SampleSegmentation::of_masks(*row, &self.shape, spacing.as_deref(), &masks)?);
                 }
@@ -186,7 +191,7 @@ impl Tested {
                 TargetKind::Segmentation { classes, .. } => {
                     let found = &self.segmented[at];
                     for (class, name) in classes.iter().enumerate() {
-                        push(format!("dice:{name}"), Some(found.dice[class]));
+                        push(format!("dice:{name}"), found.dice[class]);
                         push(format!("hd95_voxels:{name}"), found.hd95_voxels[class]);
                         push(format!("hd95_mm:{name}"), found.hd95_mm[class]);
                     }

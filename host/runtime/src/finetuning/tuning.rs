@@ -20,7 +20,7 @@ use medcoss_core::run::{
 use medcoss_plugin_host::PluginRegistry;
 use serde::Serialize;
 
-use super::section::TargetName;
+use super::section::ValidationBy;
 use super::source::ModelSource;
 use super::targets::TaskTargets;
 use super::test_scores::{CaseScore, TestScore, Tested};
@@ -34,7 +34,7 @@ use crate::run::Run;
 use crate::stage_plugin::plugin_for_models;
 
 /// File of the scores of each test case.
-const CASES: &str = "cases.csv";
+pub(super) const CASES: &str = "cases.csv";
 /// Number of samples in a batch of predictions.
 const PREDICTED_AT_ONCE: usize = 8;
 
@@ -148,29 +148,10 @@ pub fn finetune_run(
     folder: &ConfinedPath,
     observer: &mut dyn TuningObserver,
 ) -> Result<FinetuneReport> {
-    let section = task_of(file, options.task)?;
+    let section = file.finetuned_named(options.task)?;
     let in_task = || format!("task {}", section.name);
     let tuning = Tuning::open(run, file, section, options, registry).with_context(in_task)?;
     tuning.run(folder, observer).with_context(in_task)
-}
-
-/// The task of this name, or the only one for fine-tuning.
-fn task_of<'a>(file: &'a TasksFile, name: Option<&str>) -> Result<&'a TaskSection> {
-    let tasks: Vec<&TaskSection> = file.tasks.iter().filter(|task| task.finetune.is_some()).collect();
-    let names = || tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ");
-    match (name, tasks.as_slice()) {
-        (_, []) => bail!(
-            "{}.toml has no task with [task.finetune]\nhint: add the section to a [[task]] without protocol",
-            file.stem
-        ),
-        (None, [only]) => Ok(only),
-        (None, _) => {
-            bail!("{}.toml has several tasks for fine-tuning: {}\nhint: name one with --task", file.stem, names())
-        }
-        (Some(name), _) => tasks.iter().find(|task| task.name == name).copied().ok_or_else(|| {
-            anyhow!("{}.toml has no task {name:?} for fine-tuning\nhint: it has {}", file.stem, names())
-        }),
-    }
 }
 
 struct Tuning<'a> {
@@ -270,17 +251,17 @@ impl<'a> Tuning<'a> {
             })?;
             Ok(Split { train: of(places, &drawn.train), test: of(places, &drawn.test) })
         };
-        let needs = finetune.training.criterion != Criterion::Last;
-        let (train, validation) = match (finetune.validation > 0.0, needs) {
-            (true, _) => {
-                let split = part(&train, finetune.validation, 0x76616c)?;
+        let given = self.samples.given_validation();
+        let (train, validation) = match finetune.drawn_validation(given.len())? {
+            Some(share) if share > 0.0 => {
+                let split = match finetune.validation_by {
+                    ValidationBy::Seed => part(&train, share, 0x76616c)?,
+                    ValidationBy::Name => self.samples.last_by_name(&train, share, self.data.source.ids())?,
+                };
                 (split.train, split.test)
             }
-            (false, true) => bail!(
-                "finetune.validation is 0, and training.criterion chooses an epoch by the validation split\n\
-                 hint: set training.criterion = \"last\", or a validation share"
-            ),
-            (false, false) => (train, Vec::new()),
+            Some(_) => (train, Vec::new()),
+            None => (train, given),
         };
         let train = match self.options.fraction < 1.0 {
             true => part(&train, self.options.fraction, 0x667261)?.test,
@@ -295,7 +276,7 @@ impl<'a> Tuning<'a> {
         let config = &finetune_section.training;
         let target = self.section.target().unwrap_or_default();
         let [train, validation, test] = self.splits()?;
-        let targets = TaskTargets::new(target, &self.samples, self.masks.as_ref(), &train)?;
+        let targets = TaskTargets::new(finetune_section, &self.samples, self.masks.as_ref(), &train)?;
         let device = medcoss_core::device::by_name(self.options.device)?;
         medcoss_core::device::check_precision(&device, config.precision)?;
         let (backbone, all) = self.backbone()?;
@@ -349,7 +330,7 @@ impl<'a> Tuning<'a> {
                 .into();
         let report = FinetuneReport {
             task: self.section.name.clone(),
-            target: target_name(target),
+            target: target.name(),
             classes: self.samples.classes.clone(),
             n_samples: n_samples.clone(),
             n_learned,
@@ -374,6 +355,7 @@ impl<'a> Tuning<'a> {
             task: self.section.name.clone(),
             tasks_sha256: self.file.sha256.clone(),
             seed: self.options.seed,
+            fraction: self.options.fraction,
             segmented: self.masks.as_ref().map(|masks| masks.classes.clone()),
             n_samples,
             epoch: tuned.chosen,
@@ -428,11 +410,9 @@ impl<'a> Tuning<'a> {
         let mut tested = Tested::new(targets.kind().clone(), self.section.auc(), shape);
         let group_of: BTreeMap<u64, usize> =
             places.iter().map(|at| (self.samples.indices[*at], self.samples.groups[*at])).collect();
-        let spacing = |row: u64| {
-            let maps = &self.masks.as_ref()?.maps;
-            let at = maps.rows.iter().position(|own| *own == row)?;
-            maps.spacing_mm[at].clone()
-        };
+        let spacing_of: BTreeMap<u64, &Option<Vec<f64>>> =
+            self.masks.iter().flat_map(|masks| masks.maps.rows.iter().copied().zip(&masks.maps.spacing_mm)).collect();
+        let spacing = |row: u64| spacing_of.get(&row).copied().cloned().flatten();
         let mut groups = Vec::with_capacity(rows.len());
         predictor.for_each(&self.data.source, rows, &mut |outputs| {
             for (index, reason) in &outputs.invalid {
@@ -473,16 +453,6 @@ impl<'a> Tuning<'a> {
             "device": self.options.device,
         });
         Ok(sha256_of_content(parts.to_string().as_bytes())?)
-    }
-}
-
-fn target_name(target: TargetName) -> &'static str {
-    match target {
-        TargetName::Classes => "classes",
-        TargetName::MultiLabel => "multi-label",
-        TargetName::Ordinal => "ordinal",
-        TargetName::Regression => "regression",
-        TargetName::Segmentation => "segmentation",
     }
 }
 

@@ -7,12 +7,8 @@
 use anyhow::{Result, bail};
 use half::f16;
 use medcoss_core::decoders::TokenGrid;
+use medcoss_core::downstream::ImportanceMap;
 use rayon::prelude::*;
-
-/// Standard deviation of the Gaussian weights, as a fraction of a sample's side.
-const GAUSSIAN_SCALE: f64 = 0.125;
-/// Smallest weight, so that a voxel at a corner counts.
-const LEAST_WEIGHT: f64 = 1e-4;
 
 /// Probabilities of one sample, and where it lies in its file.
 pub(super) struct Placed {
@@ -88,11 +84,18 @@ pub(super) fn classify(
     grid: &TokenGrid,
     n_classes: usize,
     overlapping: bool,
-) -> Classified {
+) -> Result<Classified> {
     let n_values = n_classes + usize::from(!overlapping);
     let [_, rows, columns] = shape;
     let space = grid.space();
-    let weights = (samples.len() > 1).then(|| space.map(gaussian));
+    let weights = match (samples.len() > 1, space) {
+        (false, _) => None,
+        (true, [1, rows, columns]) => {
+            Some(ImportanceMap::gaussian(&[rows, columns], ImportanceMap::IMAGE_SIGMA_SCALE)?)
+        }
+        (true, volume) => Some(ImportanceMap::gaussian(&volume, ImportanceMap::VOLUME_SIGMA_SCALE)?),
+    };
+    let weights = weights.as_ref().map(ImportanceMap::values);
     let mut classes = vec![0u16; shape.iter().product()];
     let n_uncovered = classes
         .par_chunks_mut(columns.max(1))
@@ -102,7 +105,7 @@ pub(super) fn classify(
             let mut sums = vec![0.0f32; columns * n_values];
             let mut total = vec![0.0f32; columns];
             for sample in samples {
-                add_line(sample, [z as f64, y as f64], space, weights.as_ref(), n_values, &mut sums, &mut total);
+                add_line(sample, [z as f64, y as f64], space, weights, n_values, &mut sums, &mut total);
             }
             let mut n_uncovered = 0u64;
             for ((class, sums), total) in classes.iter_mut().zip(sums.chunks_exact(n_values)).zip(&total) {
@@ -121,7 +124,7 @@ pub(super) fn classify(
             n_uncovered
         })
         .sum();
-    Classified { classes, n_uncovered }
+    Ok(Classified { classes, n_uncovered })
 }
 
 /// Adds a sample to a line of the file, the voxels with the first two indices `at`.
@@ -129,7 +132,7 @@ fn add_line(
     sample: &Placed,
     at: [f64; 2],
     space: [usize; 3],
-    weights: Option<&[Vec<f64>; 3]>,
+    weights: Option<&[f32]>,
     n_values: usize,
     sums: &mut [f32],
     total: &mut [f32],
@@ -157,16 +160,14 @@ fn add_line(
     for x in first.ceil() as usize..=last.floor() as usize {
         let mut lower = [0usize; 3];
         let mut share = [0.0f32; 3];
-        let mut weight = 1.0f64;
+        let mut nearest = 0;
         for axis in 0..3 {
             let place = (start[axis] + step[axis] * x as f64).clamp(0.0, space[axis] as f64 - 1.0);
             lower[axis] = (place as usize).min(space[axis].saturating_sub(2));
             share[axis] = (place - lower[axis] as f64) as f32;
-            if let Some(weights) = weights {
-                weight *= weights[axis][place.round() as usize];
-            }
+            nearest = nearest * space[axis] + place.round() as usize;
         }
-        let weight = weight.max(LEAST_WEIGHT) as f32;
+        let weight = weights.map_or(1.0, |weights| weights[nearest]);
         total[x] += weight;
         let own = &mut sums[x * n_values..][..n_values];
         for corner in 0..8usize {
@@ -185,12 +186,6 @@ fn add_line(
             own.iter_mut().zip(values).for_each(|(sum, value)| *sum += of_corner * value.to_f32());
         }
     }
-}
-
-/// Gaussian weights along an axis, 1 in its middle.
-fn gaussian(side: usize) -> Vec<f64> {
-    let (middle, deviation) = ((side as f64 - 1.0) / 2.0, (side as f64 * GAUSSIAN_SCALE).max(1e-6));
-    (0..side).map(|at| (-0.5 * ((at as f64 - middle) / deviation).powi(2)).exp()).collect()
 }
 
 #[cfg(test)]
@@ -215,7 +210,7 @@ mod tests {
         let voxel = |z: usize, y: usize, x: usize| (z * 4 + y) * 4 + x;
         let sample = Placed::new(&values(&[voxel(0, 1, 2), voxel(1, 3, 0)]), &affine, &grid(), 3).unwrap();
         let shape = [4, 6, 5];
-        let found = classify(shape, &[sample], &grid(), 1, false);
+        let found = classify(shape, &[sample], &grid(), 1, false).unwrap();
         let set: Vec<usize> = (0..found.classes.len()).filter(|at| found.classes[*at] != 0).collect();
         let at = |i: usize, j: usize, k: usize| (i * 6 + j) * 5 + k;
         assert_eq!(set, [at(1, 3, 3), at(3, 1, 2)]);
@@ -229,7 +224,7 @@ mod tests {
         let affine = [3., 0., 0., 0., 3., 0.];
         let values = [0.9, 0.1, 0.1, 0.9, 0.9, 0.1, 0.9, 0.1];
         let sample = Placed::new(&values, &affine, &grid, 2).unwrap();
-        let found = classify([1, 6, 6], &[sample], &grid, 1, false);
+        let found = classify([1, 6, 6], &[sample], &grid, 1, false).unwrap();
         // Half way between centres both classes are as likely, and the background wins.
         let rows: Vec<Vec<u16>> = found.classes.chunks(6).map(<[u16]>::to_vec).collect();
         assert_eq!(rows[0], [0, 0, 0, 1, 1, 1]);
@@ -244,7 +239,7 @@ mod tests {
             let values: Vec<f32> = (0..8).flat_map(|_| [1.0 - p, p]).collect();
             Placed::new(&values, &[1., 0., 0., 0., 0., 1., 0., 0., 0., 0., 8., first], &grid, 3).unwrap()
         };
-        let found = classify([1, 1, 12], &[one(0.9, 0.0), one(0.1, 4.0)], &grid, 1, false);
+        let found = classify([1, 1, 12], &[one(0.9, 0.0), one(0.1, 4.0)], &grid, 1, false).unwrap();
         assert_eq!(found.classes, [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]);
     }
 }

@@ -167,7 +167,13 @@ fn open(
         }
         false => None,
     };
-    let dataset = PluginDataset::open(&plugin, options.base, &section, assets.as_deref(), &[Side::Train, Side::Test])?;
+    let dataset = PluginDataset::open(
+        &plugin,
+        options.base,
+        &section,
+        assets.as_deref(),
+        &[Side::Train, Side::Validation, Side::Test],
+    )?;
     if dataset.spec() != info.config.tokens {
         bail!(
             "samples are {:?}, and the model reads {:?}\nhint: leave out the options that change their size",
@@ -265,7 +271,7 @@ impl<'a> Masks<'a> {
         if shape.iter().product::<usize>() > MAX_VOXELS {
             bail!("{file} has {:?} voxels; masks of up to {MAX_VOXELS} are written", grid.shape);
         }
-        let mut found = classify(shape, &samples, &self.grid, self.names.len(), self.overlapping);
+        let mut found = classify(shape, &samples, &self.grid, self.names.len(), self.overlapping)?;
         drop(samples);
         for class in 0..self.names.len() {
             self.filter(&mut found.classes, shape, class)?;

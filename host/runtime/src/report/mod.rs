@@ -6,7 +6,7 @@
 
 mod anonymous;
 mod buffers;
-mod chart;
+pub(crate) mod chart;
 mod comparison;
 mod cost;
 mod curves;
@@ -16,7 +16,7 @@ pub mod history;
 mod map;
 mod neighbours;
 mod overview;
-mod page;
+pub(crate) mod page;
 mod passes;
 pub mod preview;
 mod reconstructions;
