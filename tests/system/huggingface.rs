@@ -41,6 +41,7 @@ fn an_encoder_is_exported_with_its_code_and_a_card() {
         "encoder_medcoss.py",
         "model.safetensors",
         "modeling_medcoss.py",
+        "positions_medcoss.py",
         "preprocessor_config.json",
     ];
     assert_eq!((&report["files"], &report["layout"]), (&json!(files), &json!("huggingface")));

@@ -112,7 +112,7 @@ fn module_name(path: &str, family: usize, is_continuous: bool) -> Option<String>
     let embedder = format!("embedders.{family}.");
     let name = if let Some(rest) = path.strip_prefix(&embedder) {
         format!("encoder.embedder.{rest}")
-    } else if path.starts_with("encoder.blocks.") {
+    } else if path.starts_with("encoder.") {
         path.to_string()
     } else if is_continuous && (path == "class_token" || path.starts_with("patch_norm.")) {
         format!("encoder.{path}")

@@ -28,13 +28,17 @@ use crate::plugins_lock::PluginsLock;
 use crate::run::Run;
 
 /// Code of the folder, by file name.
-const CODE: [(&str, &str); 3] = [
+const CODE: [(&str, &str); 4] = [
     (
         "configuration_medcoss.py",
         include_str!("../../../../sdk/python/package/src/medcoss/huggingface/configuration_medcoss.py"),
     ),
     ("encoder_medcoss.py", include_str!("../../../../sdk/python/package/src/medcoss/huggingface/encoder_medcoss.py")),
     ("modeling_medcoss.py", include_str!("../../../../sdk/python/package/src/medcoss/huggingface/modeling_medcoss.py")),
+    (
+        "positions_medcoss.py",
+        include_str!("../../../../sdk/python/package/src/medcoss/huggingface/positions_medcoss.py"),
+    ),
 ];
 
 /// Summary of an export.

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 import medcoss
 from medcoss.huggingface.encoder_medcoss import Encoder as EncoderModule
-from medcoss.huggingface.encoder_medcoss import place_weights
+from medcoss.huggingface.positions_medcoss import place_weights
 from medcoss.torch import Encoder
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-5}

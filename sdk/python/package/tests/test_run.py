@@ -155,8 +155,8 @@ def test_later_formats_and_unknown_parts_are_refused(copy: Path) -> None:
     assert write(state).model.width == 96
     with pytest.raises(UnsupportedError, match="format 5; this version reads formats 1 to 4"):
         write(state | {"format": 5}).state
-    with pytest.raises(UnsupportedError, match="has registers, which this version does not know"):
-        write(state | {"model": state["model"] | {"registers": 4}}).model
+    with pytest.raises(UnsupportedError, match="has towers, which this version does not know"):
+        write(state | {"model": state["model"] | {"towers": 4}}).model
     family = state["model"]["families"][0]
     for layout in (
         {"grid": [600]},

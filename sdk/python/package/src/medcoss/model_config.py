@@ -13,12 +13,13 @@ from medcoss.errors import DamagedFileError, RunError, UnsupportedError
 _MAX_LAYERS = 1024
 _MAX_SIZE = 1 << 26
 
-_MODEL = {"dimensions", "initial_values", "text_attention", "families"}
+_MODEL = {"dimensions", "variant", "initial_values", "text_attention", "families"}
 _DIMENSIONS = {
     *("width", "layers", "heads", "mlp_width", "decoder_width", "decoder_layers", "decoder_heads"),
     *("drop_path", "layer_scale"),
 }
-_FAMILY = {"name", "n_positions", "n_decoder_positions", "tokens", "d_target", "layout"}
+_FAMILY = {"name", "n_positions", "n_decoder_positions", "tokens", "d_target", "layout", "interpolation"}
+_VARIANT = {"embedding_norm": True, "final_norm": False, "epsilon": 1e-5, "n_registers": 0, "mlp": "gelu"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Family:
     layout: Document | None
     """Grid of the position table: ``grid`` (tokens along each axis), ``patch`` (values of a token along each axis),
     ``axes`` (``name``, and ``step`` or ``places``). None where it is not known."""
+    interpolation: str
+    """Interpolation of the position table for samples of another grid."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class ModelConfig:
     causal: bool
     """Whether discrete tokens attend to earlier ones only."""
     families: tuple[Family, ...]
+    variant: Document
+    """What the backbone may do otherwise than MedCoSS's: ``embedding_norm``, ``final_norm``, ``epsilon``,
+    ``n_registers``, ``mlp``."""
 
     @classmethod
     def parse(cls, document: Any, where: str) -> "ModelConfig":
@@ -67,7 +73,7 @@ class ModelConfig:
                 f" expected at most {_MAX_LAYERS} layers and a multiple of the heads"
             )
         families = tuple(_family(family, where) for family in field(model, "families", list, where))
-        return cls(width, layers, heads, mlp_width, attention == "causal", families)
+        return cls(width, layers, heads, mlp_width, attention == "causal", families, _variant(model, where))
 
     def position_of(self, name: str) -> int:
         """Position of a family in the model, from 0."""
@@ -93,6 +99,8 @@ class ModelConfig:
             "grid": layout.get("grid"),
             "patch": layout.get("patch") or _published_patch(family),
             "axes": layout.get("axes") or None,
+            "interpolation": family.interpolation,
+            **self.variant,
         }
 
 
@@ -116,7 +124,21 @@ def _family(document: Any, where: str) -> Family:
     n_positions, layout = _size(family, "n_positions", where), family.get("layout")
     if layout is not None:
         _check_layout(layout, n_positions, where)
-    return Family(field(family, "name", str, where), n_positions, sizes["d_token"], sizes["vocabulary"], layout)
+    interpolation = family.get("interpolation", "linear")
+    if interpolation not in ("linear", "bicubic", "bicubic-offset", "bicubic-antialiased"):
+        raise UnsupportedError(f"{where}: the interpolation of positions is {interpolation!r:.40}")
+    d_token, vocabulary = sizes["d_token"], sizes["vocabulary"]
+    return Family(field(family, "name", str, where), n_positions, d_token, vocabulary, layout, interpolation)
+
+
+def _variant(model: Document, where: str) -> Document:
+    stated = _known(model.get("variant", {}), {*_VARIANT, "decoder_epsilon"}, f"the variant of {where}")
+    variant = {name: stated.get(name, usual) for name, usual in _VARIANT.items()}
+    match variant:
+        case {"embedding_norm": bool(), "final_norm": bool(), "epsilon": float(epsilon), "n_registers": int(registers)}:
+            if 0 < epsilon < 1 and 0 <= registers <= 1024 and variant["mlp"] in ("gelu", "swiglu"):
+                return variant
+    raise DamagedFileError(f"{where} is damaged: the model has the variant {stated!r:.200}")
 
 
 def _check_layout(layout: Any, n_positions: int, where: str) -> None:

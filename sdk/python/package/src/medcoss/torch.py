@@ -86,7 +86,10 @@ def parameters(model: ModelConfig, at: int) -> Iterable[str]:
             f"embedders.{at}.{name}" for name in ("projection.weight", "projection.bias", "spatial", "temporal")
         )
         yield "class_token"
-        yield from (f"patch_norm.{name}" for name in norm)
+        if model.variant["n_registers"]:
+            yield "registers"
+        if model.variant["embedding_norm"]:
+            yield from (f"patch_norm.{name}" for name in norm)
     else:
         yield from (f"embedders.{at}.{name}" for name in ("tokens", "positions", "types", "norm.gamma", "norm.beta"))
     for block in (f"encoder.blocks.{layer}" for layer in range(model.layers)):
@@ -95,6 +98,8 @@ def parameters(model: ModelConfig, at: int) -> Iterable[str]:
         for part in ("attention_norm", "mlp_norm"):
             yield from (f"{block}.{part}.{name}" for name in norm)
         yield from (f"{block}.{name}" for name in ("attention_scale", "mlp_scale"))
+    if model.variant["final_norm"]:
+        yield from (f"encoder.norm.{name}" for name in norm)
 
 
 def own_name(path: str, at: int) -> str:

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .positions_medcoss import place_weights
+
 N_TEMPORAL = 8
 
 
 class Encoder(nn.Module):
-    """Embedder of a token family, and the Transformer that all families share. There is no norm after the last block.
+    """Embedder of a token family, and the Transformer that all families share.
 
     Continuous tokens (images, volumes, signals) have ``d_token`` values each, which are those of a patch in row-major
     order with the channels last. Discrete tokens are ids below ``vocabulary``. ``grid`` and ``axes`` say what the
@@ -39,6 +41,12 @@ class Encoder(nn.Module):
         grid: list[int] | None = None,
         patch: list[int] | None = None,
         axes: list[dict[str, Any]] | None = None,
+        interpolation: str = "linear",
+        embedding_norm: bool = True,
+        final_norm: bool = False,
+        epsilon: float = 1e-5,
+        n_registers: int = 0,
+        mlp: str = "gelu",
     ) -> None:
         super().__init__()
         if (d_token is None) == (vocabulary is None):
@@ -47,12 +55,14 @@ class Encoder(nn.Module):
         self.d_token, self.patch, self.grid = d_token, patch, grid
         self.embedder: nn.Module
         if d_token is not None:
-            self.embedder = PatchEmbedder(width, d_token, n_positions, grid, axes)
+            self.embedder = PatchEmbedder(width, d_token, n_positions, grid, axes, interpolation)
             self.class_token = nn.Parameter(torch.zeros(1, 1, width))
-            self.patch_norm = nn.LayerNorm(width)
+            self.registers = nn.Parameter(torch.zeros(1, n_registers, width)) if n_registers else None
+            self.patch_norm = nn.LayerNorm(width, epsilon) if embedding_norm else nn.Identity()
         elif vocabulary is not None:
             self.embedder = TokenEmbedder(width, vocabulary, n_positions)
-        self.blocks = nn.ModuleList(Block(width, heads, mlp_width) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, heads, mlp_width, epsilon, mlp) for _ in range(layers))
+        self.norm = nn.LayerNorm(width, epsilon) if final_norm else nn.Identity()
 
     def forward(
         self,
@@ -82,13 +92,16 @@ class Encoder(nn.Module):
         axes: list[dict[str, Any]] | None = None,
         class_token: bool = True,
     ) -> list[Tensor]:
-        """Outputs ``[B, T, D]`` of blocks, numbered from 1; 0 is what enters the first block. Without ``class_token``
-        there is none, and the other tokens do not see it. Arguments as in :meth:`forward`."""
+        """Outputs ``[B, T, D]`` of blocks, numbered from 1; 0 is what enters the first block, and the last one's output
+        has the final norm, where the model has one. Without ``class_token`` there are no class and register tokens, and
+        the others do not see them. Arguments as in :meth:`forward`."""
         x = self.embed(inputs, grid, axes)
+        registers = None if self.d_token is None or not class_token else self.registers
         if self.d_token is not None and class_token:
-            x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x], 1)
+            prefix = [part.expand(len(x), -1, -1) for part in (self.class_token, registers) if part is not None]
+            x = torch.cat([*prefix, x], 1)
             if attention_mask is not None:
-                attention_mask = F.pad(attention_mask, (1, 0), value=1)
+                attention_mask = F.pad(attention_mask, (x.shape[1] - attention_mask.shape[1], 0), value=1)
         visible = None if attention_mask is None else attention_mask.bool()[:, None, None, :]
         if self.causal:
             earlier = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
@@ -96,6 +109,10 @@ class Encoder(nn.Module):
         outputs = [x]
         for block in self.blocks:
             outputs.append(block(outputs[-1], visible))
+        outputs[-1] = self.norm(outputs[-1])
+        if registers is not None:
+            # Registers stay in the encoder.
+            outputs = [torch.cat([x[:, :1], x[:, 1 + registers.shape[1] :]], 1) for x in outputs]
         return [outputs[number] for number in blocks]
 
     def pooled(self, outputs: Tensor, attention_mask: Tensor | None = None, pooling: str = "mean") -> Tensor:
@@ -140,10 +157,16 @@ class PatchEmbedder(nn.Module):
     """Linear layer over a token's values, a spatial position, and the first temporal one."""
 
     def __init__(
-        self, width: int, d_token: int, n_positions: int, grid: list[int] | None, axes: list[dict[str, Any]] | None
+        self,
+        width: int,
+        d_token: int,
+        n_positions: int,
+        grid: list[int] | None,
+        axes: list[dict[str, Any]] | None,
+        interpolation: str,
     ) -> None:
         super().__init__()
-        self.grid, self.axes = grid, axes
+        self.grid, self.axes, self.interpolation = grid, axes, interpolation
         self.projection = nn.Linear(d_token, width)
         self.spatial = nn.Parameter(torch.zeros(n_positions, width))
         self.temporal = nn.Parameter(torch.zeros(N_TEMPORAL, width))
@@ -156,11 +179,9 @@ class PatchEmbedder(nn.Module):
     ) -> Tensor:
         """Spatial positions ``[N, D]``: the table's first entries, or those at the places of another grid."""
         table: Tensor = self.spatial
-        if n_tokens > len(table):
-            raise ValueError(
-                f"samples have {n_tokens} tokens, expected at most {len(table)}, the positions of the family"
-            )
         if grid is None or self.grid is None:
+            if n_tokens > len(table):
+                raise ValueError(f"samples have {n_tokens} tokens, expected at most {len(table)}, as many as positions")
             return table[:n_tokens]
         if len(grid) != len(self.grid) or math.prod(grid) != n_tokens:
             raise ValueError(
@@ -171,7 +192,7 @@ class PatchEmbedder(nn.Module):
             return table[:n_tokens]
         table = table[: math.prod(self.grid)].reshape(*self.grid, -1)
         for at, (reference, own) in enumerate(zip(known, axes or known)):
-            weights = table.new_tensor(place_weights(reference, own, self.grid[at], grid[at]))
+            weights = table.new_tensor(place_weights(reference, own, self.grid[at], grid[at], self.interpolation))
             table = torch.tensordot(weights, table, dims=([1], [at])).movedim(0, at)
         return table.reshape(n_tokens, -1)
 
@@ -196,17 +217,23 @@ class TokenEmbedder(nn.Module):
 class Block(nn.Module):
     """Attention and MLP, each on a normalised input, scaled by channel and added to the residual stream."""
 
-    def __init__(self, width: int, heads: int, mlp_width: int) -> None:
+    def __init__(self, width: int, heads: int, mlp_width: int, epsilon: float, mlp: str) -> None:
         super().__init__()
-        self.attention_norm, self.attention = nn.LayerNorm(width), SelfAttention(width, heads)
+        self.is_gated = {"gelu": False, "swiglu": True}[mlp]
+        self.attention_norm, self.attention = nn.LayerNorm(width, epsilon), SelfAttention(width, heads)
         self.attention_scale = nn.Parameter(torch.ones(width))
-        self.mlp_norm = nn.LayerNorm(width)
-        self.mlp_in, self.mlp_out = nn.Linear(width, mlp_width), nn.Linear(mlp_width, width)
+        self.mlp_norm = nn.LayerNorm(width, epsilon)
+        self.mlp_in = nn.Linear(width, 2 * mlp_width if self.is_gated else mlp_width)
+        self.mlp_out = nn.Linear(mlp_width, width)
         self.mlp_scale = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
         x = x + self.attention_scale * self.attention(self.attention_norm(x), visible)
-        return x + self.mlp_scale * self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x))))
+        hidden = self.mlp_in(self.mlp_norm(x))
+        if self.is_gated:
+            gate, value = hidden.chunk(2, -1)
+            return x + self.mlp_scale * self.mlp_out(F.silu(gate) * value)
+        return x + self.mlp_scale * self.mlp_out(F.gelu(hidden))
 
 
 class SelfAttention(nn.Module):
@@ -221,31 +248,3 @@ class SelfAttention(nn.Module):
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         x = F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
         return self.projection(x.transpose(1, 2).flatten(2))
-
-
-def place_weights(reference: dict[str, Any], own: dict[str, Any], n_reference: int, n_own: int) -> list[list[float]]:
-    """Weights ``[n_own, n_reference]`` of the table's entries at each place along an axis.
-
-    Places with names are the table's of the same name. Places with steps in one unit lie at their distance from the
-    beginning. Otherwise the sample covers what the table covers, with half-pixel centres. Ends are cut.
-    """
-    name, places, known = own.get("name", "?"), own.get("places") or [], reference.get("places") or []
-    step, known_step = own.get("step"), reference.get("step")
-    if places and known and len(places) == n_own:
-        missing = [place for place in places if place not in known]
-        if missing:
-            raise ValueError(f"axis {name} has the place {missing[0]}, and the positions are those of {known}")
-        return [[float(place == entry) for entry in known] for place in places]
-    if places or known or (step is None) != (known_step is None) or (step and known_step and step[1] != known_step[1]):
-        raise ValueError(f"axis {name} of {n_own} places is {own}, and the positions are {reference}: state its axes")
-    ratio = step[0] / known_step[0] if step and known_step else n_reference / n_own
-    centres = [(place + 0.5) * ratio - 0.5 for place in range(n_own)]
-    if step and known_step and centres[-1] > n_reference - 0.5 + 1e-6:
-        raise ValueError(
-            f"axis {name} is {n_own * step[0]} {step[1]} long, the positions {n_reference * known_step[0]}"
-        )
-    weights = []
-    for centre in centres:
-        centre = min(max(centre, 0.0), n_reference - 1.0)
-        weights.append([max(0.0, 1.0 - abs(centre - entry)) for entry in range(n_reference)])
-    return weights
