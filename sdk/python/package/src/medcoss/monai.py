@@ -136,7 +136,7 @@ class UnetrDecoder(nn.Module):
         """Logits ``[B, classes, depth, height, width]`` of ``image`` ``[B, C, depth, height, width]`` and the features
         ``[B, N, D]`` after each of :meth:`blocks`, without class tokens."""
         grid = [side // length for side, length in zip(image.shape[2:], self.patch)]
-        arrays = [feature.transpose(1, 2).reshape(len(image), -1, *grid) for feature in features]
+        arrays = [feature.transpose(1, 2).reshape(image.shape[0], -1, *grid) for feature in features]
         x = arrays[-1]
         for at, up in enumerate(self.ups):
             block = len(self.skips) - at - 1

@@ -39,18 +39,20 @@ def export(encoder: EncoderModule, out: str | os.PathLike[str], size: list[int] 
     images, or ``[length]`` for ids; by default the grid of the position table, or all positions."""
     inputs = _inputs(encoder, size)
     names = ["inputs", "attention_mask"][: len(inputs)]
-    torch.onnx.export(
+    program = torch.onnx.export(
         _WithFeatures(encoder).eval(),
         inputs,
-        out,
         input_names=names,
         output_names=["tokens", "features"],
         dynamic_shapes={name: {0: torch.export.Dim("batch")} for name in names},
         opset_version=OPSET,
         dynamo=True,
-        external_data=False,
         verbose=False,
     )
+    shape = None if program is None else program.model.graph.inputs[0].shape
+    if program is None or shape is None or isinstance(shape[0], int):
+        raise RuntimeError("PyTorch exported an encoder for one number of samples only, expected any number")
+    program.save(out, external_data=False)
 
 
 def _inputs(encoder: EncoderModule, size: list[int] | None) -> tuple[Tensor, ...]:

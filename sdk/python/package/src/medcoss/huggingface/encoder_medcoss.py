@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         x = self.embed(inputs, grid, axes)
         registers = None if self.d_token is None or not class_token else self.registers
         if self.d_token is not None and class_token:
-            prefix = [part.expand(len(x), -1, -1) for part in (self.class_token, registers) if part is not None]
+            prefix = [part.expand(x.shape[0], -1, -1) for part in (self.class_token, registers) if part is not None]
             x = torch.cat([*prefix, x], 1)
             if attention_mask is not None:
                 attention_mask = F.pad(attention_mask, (x.shape[1] - attention_mask.shape[1], 0), value=1)
