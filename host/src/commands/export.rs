@@ -31,6 +31,7 @@ use crate::failure::Failure;
 ///   from transformers import AutoModel
 ///   model = AutoModel.from_pretrained("encoder", trust_remote_code=True)
 #[derive(Debug, Args)]
+#[command(mut_arg("path", |out| out.help("File to write; for the layout huggingface a new folder")))]
 #[command(after_help = "Examples:
   medcoss export runs/first --out weights.safetensors
   medcoss export runs/first --out after-ct.safetensors --stage 3

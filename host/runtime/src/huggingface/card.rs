@@ -101,8 +101,9 @@ State the answer here and in `license` above. The code of the folder is part of 
         let n_positions = self.family.n_positions;
         match self.family.tokens {
             FamilyTokens::Discrete { vocabulary } => format!(
-                "`ids` are int64 `[B, N]` with N up to {n_positions}, below {vocabulary}, from the tokeniser of the run (`assets/tokenizer.json` of its\n\
-                 stage), which is not part of this folder because it may hold words of the texts. `mask` is 0 at padding."
+                "`ids` are int64 `[B, N]` with N up to {n_positions}, below {vocabulary}, from the tokeniser of the run\n\
+                 (`assets/tokenizer.json` of its stage), which is not part of this folder because it may hold words of the texts.\n\
+                 `mask` is 0 at padding."
             ),
             FamilyTokens::Continuous { d_token } => {
                 let arrays = match self.family.layout.as_ref().filter(|layout| !layout.patch.is_empty()) {
@@ -111,7 +112,7 @@ State the answer here and in `license` above. The code of the folder is part of 
                             layout.grid.iter().zip(&layout.patch).map(|(side, patch)| (side * patch).to_string());
                         let channels = d_token / layout.patch.iter().product::<usize>().max(1);
                         format!(
-                            "arrays `[B, {channels}, *space]` of size {} (other multiples of {:?} take interpolated positions), or ",
+                            "arrays `[B, {channels}, *space]` of size {}\n(other multiples of {:?} take interpolated positions), or ",
                             size.collect::<Vec<_>>().join(" x "),
                             layout.patch
                         )
@@ -119,8 +120,9 @@ State the answer here and in `license` above. The code of the folder is part of 
                     None => String::new(),
                 };
                 format!(
-                    "`pixel_values` are float32: {arrays}tokens `[B, N, {d_token}]` with N up to {n_positions}, with values as the plugin gives them in\n\
-                     its evaluation view (images: [0, 1]). Libraries resample in other ways; where the exact features count, take those of `medcoss embed`."
+                    "`pixel_values` are float32: {arrays}tokens `[B, N, {d_token}]` with N up to {n_positions}.\n\
+                     Values are those of the plugin's evaluation view (images: [0, 1]). Libraries resample in other ways; where the exact\n\
+                     features count, take those of `medcoss embed`."
                 )
             }
         }
