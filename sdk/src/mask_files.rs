@@ -105,7 +105,7 @@ impl MaskFiles {
                 let key: Vec<&str> = folders[start..].iter().chain([name]).copied().collect();
                 fitting.extend(self.by_key.get(&key.join("/")).into_iter().flatten());
             }
-            match *fitting {
+            match *self.nearest(&fitting, &folders) {
                 [] => {}
                 [one] => return Ok(one),
                 [one, other, ..] => {
@@ -125,6 +125,19 @@ impl MaskFiles {
              hint: a mask has the relative path and stem of its sample's file; set `mask_suffix`, `sample_suffix`, `mask_prefix` and \
              `sample_prefix` where the stems differ by them"
         )))
+    }
+}
+
+impl MaskFiles {
+    /// Of the masks at `fitting` those that share most leading folders with a file: `test/masks/a.png` is nearer to `test/images/a.png` than
+    /// `train/masks/a.png` is.
+    fn nearest(&self, fitting: &[usize], folders: &[&str]) -> Vec<usize> {
+        let shared = |at: &usize| {
+            let own = self.files[*at].id.split('/');
+            own.zip(folders).take_while(|(own, folder)| own == *folder).count()
+        };
+        let most = fitting.iter().map(shared).max().unwrap_or_default();
+        fitting.iter().filter(|at| shared(at) == most).copied().collect()
     }
 }
 
@@ -229,6 +242,15 @@ mod tests {
         let all = found(&masks, &["m"], ["", ""], &["ct/p1/scan.nii", "ct/p2/scan.nii", "ct/p3/scan.nii"]).unwrap();
         assert_eq!(all[0].1, Ok("m/p1/scan.nii".into()));
         assert_eq!(all[1].1, Ok("m/p2/scan.nii".into()));
+        // Of two that fit equally the one in the file's own part of the data.
+        let masks = ["train/m/a.png", "test/m/a.png", "test/m/b.png"];
+        let all = found(&masks, &["train/m", "test/m"], ["", ""], &["train/x/a.png", "test/x/a.png", "train/x/b.png"])
+            .unwrap();
+        let own = |at: usize| all[at].1.clone();
+        assert_eq!(
+            [own(0), own(1), own(2)],
+            ["test/m/a.png", "train/m/a.png", "test/m/b.png"].map(|mask| Ok(mask.to_owned()))
+        );
         // A mask of another patient is none.
         assert!(all[2].1.as_ref().unwrap_err().contains("has no mask"));
         let all =

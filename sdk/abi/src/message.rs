@@ -320,7 +320,8 @@ pub struct SaveAssets {
 ///
 /// A mask file belongs to the [`SampleRecord::file`] that ends with the mask's path below its folder, extensions, prefixes and suffixes of
 /// the name apart. `labels/b/scan_seg.nii.gz` below `labels` with the suffix `_seg` so belongs to `images/b/scan.nii.gz`, and
-/// `labels/scan.png` to any one file `scan.jpeg`. Of several that fit, the one with the longest such path belongs.
+/// `labels/scan.png` to any one file `scan.jpeg`. Of several that fit, the one with the longest such path belongs, and of equally long ones that which
+/// shares more leading folders with the file: `test/masks/a.png` belongs to `test/images/a.png`, and not `train/masks/a.png`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelMaps {
     /// Folder that the entries of `data` are relative to.

@@ -205,7 +205,9 @@ impl TaskSamples {
         let split = match (&self.sides, task.split.folds) {
             (Some(_), _) => {
                 let split = Split { train: self.of_side(Side::Train), test: self.of_side(Side::Test) };
-                split.check(&self.labels, self.classes.len()).map(|()| split)
+                // Samples of voxels, several labels or numbers are all of one stratum, however many classes they have.
+                let n_strata = if self.labels.iter().any(|label| *label > 0) { self.classes.len() } else { 1 };
+                split.check(&self.labels, n_strata).map(|()| split)
             }
             (None, Some(n_folds)) => {
                 let (draw, fold) = (seed / n_folds as u64, seed % n_folds as u64);

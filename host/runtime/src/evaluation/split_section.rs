@@ -129,11 +129,8 @@ impl SplitSection {
                 );
             }
             let all: Vec<&String> = values.train.iter().chain(&values.validation).chain(&values.test).collect();
-            if values.train.is_empty() || values.test.is_empty() {
-                bail!(
-                    "split.values names no {} split\nhint: name it",
-                    if values.test.is_empty() { "test" } else { "train" }
-                );
+            if values.test.is_empty() {
+                bail!("split.values names no test split\nhint: name it; without names for train, the rest is train");
             }
             if let Some(twice) = (1..all.len()).find(|at| all[..*at].contains(&all[*at])) {
                 bail!("split.values has {:?} twice\nhint: a name stands for one split", all[twice]);
