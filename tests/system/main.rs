@@ -6,6 +6,7 @@ mod comparison;
 mod evaluation;
 mod exchange;
 mod finetuning;
+mod huggingface;
 mod import_circles;
 mod outside;
 mod page;

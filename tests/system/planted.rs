@@ -343,6 +343,7 @@ fn planted_texts_are_found_where_the_table_says_and_nowhere_else() {
         &path("board"),
     ]);
     medcoss(&["export", &run, "--out", &path("export.safetensors")]);
+    medcoss(&["export", &run, "--layout", "huggingface", "--family", "image", "--out", &path("encoder")]);
     let embed = ["embed", &run, "--modality", "xray", "--data", "xray", "--data-root", &data, "--out"];
     medcoss(&[embed.as_slice(), &[&path("plain.safetensors")]].concat());
     medcoss(&[embed.as_slice(), &[&path("hashed.safetensors"), "--id-key", &path("ids.key")]].concat());
@@ -373,6 +374,9 @@ fn planted_texts_are_found_where_the_table_says_and_nowhere_else() {
         ("embed --id-key", "ids.key"),
     ] {
         search(&fs::read(place.path().join(file)).unwrap(), found.entry(output).or_default());
+    }
+    for file in files(&place.path().join("encoder")) {
+        search(&fs::read(&file).unwrap(), found.entry("export").or_default());
     }
     for file in files(&place.path().join("board")) {
         let found = found.entry("event files of report --anonymous").or_default();

@@ -52,7 +52,7 @@ const GIVEN_UP: &[(&str, &str)] = &[
 
 /// Files that may contain these words: this one, and those that read the files of earlier versions or refuse a former
 /// name.
-const NAMES_THEM: [&str; 6] = [
+const NAMES_THEM: [&str; 7] = [
     "tests/system/words.rs",
     // Its calls of the system are named so.
     "host/plugin-host/src/library_file.rs",
@@ -60,6 +60,7 @@ const NAMES_THEM: [&str; 6] = [
     "host/runtime/src/record.rs",
     "host/runtime/src/renamed_settings.rs",
     "host/runtime/src/report/history.rs",
+    "sdk/python/package/src/medcoss/documents.py",
 ];
 
 fn texts(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -80,12 +80,12 @@ pub fn export(
     }
 }
 
-fn exported(tensors: &[TensorOut]) -> Exported {
+pub(super) fn exported(tensors: &[TensorOut]) -> Exported {
     let n_values = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
     Exported { n_tensors: tensors.len(), n_values, ..Exported::default() }
 }
 
-fn out(name: &str, shape: Vec<usize>) -> TensorOut {
+pub(super) fn out(name: &str, shape: Vec<usize>) -> TensorOut {
     TensorOut { name: name.into(), shape, dtype: Dtype::F32 }
 }
 
@@ -165,6 +165,6 @@ fn write_published(
     Ok(tensors)
 }
 
-fn put(file: &mut dyn Write, path: &ConfinedPath, values: &[f32]) -> Result<()> {
+pub(super) fn put(file: &mut dyn Write, path: &ConfinedPath, values: &[f32]) -> Result<()> {
     file.write_all(&floats_to_bytes(values)).map_err(Error::file("cannot write", &path.path()))
 }

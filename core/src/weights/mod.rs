@@ -2,6 +2,7 @@
 
 mod arrays;
 mod derived_family;
+mod encoder;
 mod export;
 mod import;
 mod import_report;
@@ -18,6 +19,7 @@ mod weights_source;
 
 pub use arrays::ArraySource;
 pub use derived_family::DerivedFamily;
+pub use encoder::{EncoderArguments, export_encoder};
 pub use export::{Exported, export};
 pub use import::{Import, Imported};
 pub use import_report::{ImportReport, LeftEntry, Origin, TakenPart};

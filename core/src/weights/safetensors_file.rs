@@ -36,12 +36,34 @@ pub fn write_safetensors(
     note: &str,
     values: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
+    write_with_entry(path, tensors, [NOTE, note], values)
+}
+
+/// Writes a file as [`write_safetensors`] does, with the metadata that libraries of PyTorch ask for.
+///
+/// # Errors
+/// Those of [`write_safetensors`].
+pub(super) fn write_for_pytorch(
+    path: &ConfinedPath,
+    tensors: &[TensorOut],
+    values: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    write_with_entry(path, tensors, ["format", "pt"], values)
+}
+
+/// Metadata have one entry, a name and a text: the library would write several in no fixed order.
+fn write_with_entry(
+    path: &ConfinedPath,
+    tensors: &[TensorOut],
+    entry: [&str; 2],
+    values: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
     let (partial, file) = path.create_partial()?;
     finish_partial(path, &partial, || {
         let path = path.path();
         let cannot = |error: std::io::Error| Error::file("cannot write", &path)(error);
         let mut out = BufWriter::with_capacity(1 << 20, file);
-        let header = header(&path, tensors, note)?;
+        let header = header(&path, tensors, entry)?;
         out.write_all(&(header.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&header)).map_err(cannot)?;
         values(&mut out)?;
         let file = out.into_inner().map_err(|error| cannot(error.into_error()))?;
@@ -57,7 +79,7 @@ fn n_bytes(tensors: &[TensorOut]) -> u64 {
     tensors.iter().map(|tensor| (tensor.shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8) as u64).sum()
 }
 
-fn header(path: &Path, tensors: &[TensorOut], note: &str) -> Result<Vec<u8>> {
+fn header(path: &Path, tensors: &[TensorOut], entry: [&str; 2]) -> Result<Vec<u8>> {
     let mut start = 0;
     let infos = tensors.iter().map(|tensor| {
         let n = tensor.shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8;
@@ -66,8 +88,8 @@ fn header(path: &Path, tensors: &[TensorOut], note: &str) -> Result<Vec<u8>> {
         (tensor.name.clone(), TensorInfo { dtype: tensor.dtype, shape: tensor.shape.clone(), data_offsets })
     });
     let infos = infos.collect();
-    let note = HashMap::from([(NOTE.to_string(), note.to_string())]);
-    let metadata = Metadata::new(Some(note), infos).map_err(|error| Error::damaged(path, error))?;
+    let entry = HashMap::from([entry.map(String::from).into()]);
+    let metadata = Metadata::new(Some(entry), infos).map_err(|error| Error::damaged(path, error))?;
     let mut header = serde_json::to_vec(&metadata).map_err(|error| Error::damaged(path, error))?;
     // Values begin at a multiple of eight bytes.
     header.resize(header.len().next_multiple_of(8), b' ');

@@ -17,6 +17,7 @@ pub mod encoding;
 pub mod evaluation;
 pub mod finetuning;
 pub mod gaussian_blobs;
+pub mod huggingface;
 pub mod id_key;
 pub mod init;
 mod initial_weights;

@@ -11,7 +11,7 @@ use clap::Args;
 use medcoss_core::confined_path::ConfinedPath;
 use walkdir::WalkDir;
 
-/// Argument for a file to write.
+/// Argument for a file to write, or a folder of files.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OutFileArgs {
     /// File to write
@@ -48,6 +48,25 @@ impl OutFileArgs {
                 bail!("--out {shown} is an input of this command: {}\nhint: choose another file", input.display())
             }
             None => Ok(out),
+        }
+    }
+
+    /// The folder to write, which is new or empty: a folder is never overwritten.
+    ///
+    /// # Errors
+    /// A folder with files, something else than a folder, and the wish to overwrite.
+    pub(crate) fn new_folder(&self) -> Result<&Path> {
+        let (out, shown) = (self.path.as_path(), self.path.display());
+        let is_free = fs::read_dir(out).map_or_else(
+            |error| error.kind() == ErrorKind::NotFound && fs::symlink_metadata(out).is_err(),
+            |mut entries| entries.next().is_none(),
+        );
+        match is_free && !self.force {
+            true => Ok(out),
+            false if self.force => {
+                bail!("--force overwrites files, and --out {shown} is a folder here\nhint: leave it out")
+            }
+            false => bail!("--out {shown} is not empty, or no folder\nhint: name a new folder"),
         }
     }
 }
@@ -108,6 +127,15 @@ mod tests {
                 assert!(error.contains("is an input of this command"), "{own} {input}: {error:?}");
             }
         }
+        // A folder is new or empty, and nothing replaces another one.
+        let folder = |name: &str, force| OutFileArgs { path: path(name), force }.new_folder().is_ok();
+        fs::create_dir(path("empty")).unwrap();
+        assert!(folder("unborn", false) && folder("empty", false));
+        for other in ["other", "run", "dangling-folder"] {
+            std::os::unix::fs::symlink(path("nowhere"), path("dangling-folder")).ok();
+            assert!(!folder(other, false), "{other}");
+        }
+        assert!(!folder("unborn", true));
         // Replacing a link to nothing harms nothing; a folder or a device is no file.
         std::os::unix::fs::symlink(path("nothing"), path("dangling")).unwrap();
         assert!(error_of(&path("dangling"), false, &path("run")).contains("--force"));

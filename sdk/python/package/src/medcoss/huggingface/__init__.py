@@ -1,0 +1,1 @@
+"""The code that ``medcoss export --layout huggingface`` writes beside the weights. It stands alone."""
