@@ -1,4 +1,4 @@
-//! Fine-tuning of small models on made-up images: what learns, what stays, and trainings that were stopped.
+//! Fine-tuning of small models on synthetic images: what learns, what stays, and trainings that were stopped.
 
 use std::collections::BTreeMap;
 

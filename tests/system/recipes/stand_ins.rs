@@ -1,4 +1,4 @@
-//! Tiny stand-ins for the data of the recipes: the folders, names, types and codes of the downloads, with a few made-up samples in each.
+//! Tiny stand-ins for the data of the recipes: the folders, names, types and codes of the downloads, with a few synthetic samples in each.
 
 use std::path::Path;
 
