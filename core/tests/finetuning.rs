@@ -5,7 +5,7 @@ use medcoss_core::data::LoaderOptions;
 use medcoss_core::data::{Dataset, RawBatch, SampleReport, TokenSpec, View};
 use medcoss_core::device;
 use medcoss_core::evaluation::{Finetuner, Finetuning, Labels};
-use medcoss_core::model::{Dimensions, InitialValues, Model, ModelConfig, TextAttention};
+use medcoss_core::model::{Dimensions, InitialValues, Model, ModelConfig, TextAttention, Variant};
 
 /// Six tokens of five values; of odd samples with the other sign.
 struct Signs {
@@ -57,6 +57,7 @@ fn config() -> ModelConfig {
     };
     let mut config = ModelConfig {
         dimensions,
+        variant: Variant::default(),
         initial_values: InitialValues::default(),
         text_attention: TextAttention::default(),
         families: Vec::new(),

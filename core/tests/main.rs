@@ -11,6 +11,7 @@ mod finetuning;
 mod golden;
 mod golden_metrics;
 mod golden_recipe;
+mod imports;
 mod ranks;
 mod reference_settings;
 mod stages;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use medcoss_core::buffer::BufferConfig;
 use medcoss_core::continual::StrategyConfig;
 use medcoss_core::data::{Dataset, RawBatch, SampleReport, Sampling, TokenSpec, View};
-use medcoss_core::model::{Dimensions, InitialValues, ModelConfig, Precision, TextAttention};
+use medcoss_core::model::{Dimensions, InitialValues, ModelConfig, Precision, TextAttention, Variant};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::ranks::Ranks;
 use medcoss_core::run::{EpochMetrics, RunLayout, StageFolder, StageState, StoredModel, read_metrics};
@@ -140,6 +140,7 @@ pub fn model() -> ModelConfig {
     };
     ModelConfig {
         dimensions,
+        variant: Variant::default(),
         initial_values: InitialValues::default(),
         text_attention: TextAttention::default(),
         families: vec![],

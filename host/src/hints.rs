@@ -70,7 +70,7 @@ fn of_data(error: &DataError) -> Option<String> {
 fn of_model(error: &ModelError) -> Option<String> {
     match error {
         ModelError::Tokens { .. } => Some(
-            "modalities of one family share the size of tokens, patches and targets; set both alike, or give one a family of its own; \
+            "modalities of one family share the size of tokens, patches and targets; set both alike (option patch_size), or give one a family of its own; \
              import weights without a family with --without"
                 .into(),
         ),
@@ -109,8 +109,19 @@ fn of_weights(error: &WeightsError) -> Option<String> {
         WeightsError::Checkpoint { .. } => {
             Some("a copy or download that was cut short looks like this; try it again".into())
         }
-        WeightsError::NotMedcoss { .. } => {
-            Some("give the published key names, in a state dict or under the entry `model`".into())
+        WeightsError::NotMedcoss { .. } => Some(
+            "give a checkpoint with the published key names (a state dict, bare or under the entry `model`), or a vision transformer of timm, \
+             facebookresearch/mae, facebookresearch/dinov2 or transformers"
+                .into(),
+        ),
+        WeightsError::NotRepresentable { .. } => Some(
+            "begin with a plain vision transformer: one of timm, a masked autoencoder, DINOv2, or ViT, ViTMAE or Dinov2 of transformers; \
+             text has no such weights and is learned in a stage of its own"
+                .into(),
+        ),
+        WeightsError::SeveralEncoders { .. } => Some("save the state dict of one of them in a file of its own".into()),
+        WeightsError::NoConfiguration { .. } => {
+            Some("name the folder that `save_pretrained` wrote in place of the file in it".into())
         }
         WeightsError::NoTensor { others, .. } if others.is_empty() => None,
         WeightsError::NoTensor { others, .. } => Some(format!("the file has {}", others.join(", "))),
@@ -120,9 +131,16 @@ fn of_weights(error: &WeightsError) -> Option<String> {
             what.replace(' ', "_")
         )),
         WeightsError::SizeConflict { name, .. } => Some(format!("leave {name} out, or name the right file")),
-        WeightsError::NotPublishable { .. } => Some("export with --layout medcoss-rs".into()),
+        WeightsError::NotPublishable { .. } | WeightsError::VariantNotPublishable { .. } => {
+            Some("export with --layout medcoss-rs".into())
+        }
+        WeightsError::NotInTimm { .. } => Some("--layout huggingface gives the same features".into()),
         WeightsError::NoPadding { .. } => Some("leave the attention mask out".into()),
+        WeightsError::UnknownFile { found, .. } if found.contains("divided") => {
+            Some("write them into one file: model.save_pretrained(folder, max_shard_size=\"100GB\")".into())
+        }
         WeightsError::UnknownFile { .. }
+        | WeightsError::Configuration { .. }
         | WeightsError::NotATensor { .. }
         | WeightsError::Tensor { .. }
         | WeightsError::Metadata { .. } => None,

@@ -11,10 +11,10 @@ use crate::image::{Image, Region, Resizable};
 use crate::label_map::LabelMap;
 use crate::{Error, Patches, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 
-/// Side of a patch in pixels.
+/// Usual side of a patch in pixels.
 pub const PATCH: usize = 16;
-/// Values of a token: a patch of RGB pixels.
-pub const D_TOKEN: usize = PATCH * PATCH * 3;
+/// Largest side of a patch in pixels: that of published vision transformers.
+const LARGEST_PATCH: usize = 32;
 /// Largest side of a sample, by the size of the model's position table.
 const LARGEST: usize = 512;
 /// Aspect ratios of random crops, as in torchvision.
@@ -28,6 +28,8 @@ const HIDDEN: f32 = 0.5;
 pub struct ImageTransform {
     /// Side of the square sample in pixels.
     pub size: usize,
+    /// Side of a square patch in pixels, usually [`PATCH`].
+    pub patch_size: usize,
     /// Fraction of the patches that are masked in training.
     pub mask_ratio: f64,
     /// Least and largest fraction of the image's area in a random crop.
@@ -44,10 +46,13 @@ impl ImageTransform {
     /// # Errors
     /// The first setting that is out of range, by its name in the options.
     pub fn check(&self) -> Result<(), Error> {
-        let (size, [least, most]) = (self.size, self.crop_scale);
-        if size == 0 || !size.is_multiple_of(PATCH) || size > LARGEST {
+        let (size, patch, [least, most]) = (self.size, self.patch_size, self.crop_scale);
+        if !(1..=LARGEST_PATCH).contains(&patch) {
+            return Err(Error::bad_request(format!("patch_size is {patch}; it must be from 1 to {LARGEST_PATCH}")));
+        }
+        if size == 0 || !size.is_multiple_of(patch) || size > LARGEST {
             return Err(Error::bad_request(format!(
-                "size is {size}; it must be a multiple of {PATCH} from {PATCH} to {LARGEST}"
+                "size is {size}; it must be a multiple of {patch} from {patch} to {LARGEST}"
             )));
         }
         if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
@@ -73,12 +78,12 @@ impl ImageTransform {
 
     /// Grid of patches.
     pub fn geometry(&self) -> Geometry {
-        let side = self.size / PATCH;
+        let (side, patch) = (self.size / self.patch_size, self.patch_size);
         Geometry::Continuous(Continuous {
             grid: vec![side, side],
-            d_token: D_TOKEN,
+            d_token: patch * patch * 3,
             n_masked: self.n_masked(),
-            patch: vec![PATCH, PATCH],
+            patch: vec![patch, patch],
             axes: vec![Axis::named("row"), Axis::named("column")],
             ..Continuous::default()
         })
@@ -185,7 +190,7 @@ impl ImageTransform {
         sample: Sample<'_>,
     ) -> Result<(), Error> {
         let mut patches = sample.patches()?;
-        place.write([PATCH; 2], std::mem::take(&mut patches.affine));
+        place.write([self.patch_size; 2], std::mem::take(&mut patches.affine));
         self.write_sample(framed, view, rng, Sample::Continuous(patches))
     }
 
@@ -211,8 +216,8 @@ impl ImageTransform {
             )));
         }
         match framed.channels() {
-            1 => patch::patchify_grey(framed.pixels(), [self.size; 2], PATCH, tokens),
-            _ => patch::patchify_2d(framed.pixels(), [self.size, self.size, 3], PATCH, tokens),
+            1 => patch::patchify_grey(framed.pixels(), [self.size; 2], self.patch_size, tokens),
+            _ => patch::patchify_2d(framed.pixels(), [self.size, self.size, 3], self.patch_size, tokens),
         }
         if view == View::Training {
             mask::random(rng, self.n_masked(), mask);
@@ -231,12 +236,12 @@ impl ImageTransform {
             return Err(Error::bad_request(format!("{} values are no {size}x{size}x3 image", tokens.len())));
         }
         let mut pixels = vec![0.0; values];
-        patch::unpatchify_2d(&tokens, [size, size, 3], PATCH, &mut pixels);
+        patch::unpatchify_2d(&tokens, [size, size, 3], self.patch_size, &mut pixels);
         encode_png(&pixels, size, size, 3)
     }
 
     fn n_tokens(&self) -> usize {
-        (self.size / PATCH).pow(2)
+        (self.size / self.patch_size).pow(2)
     }
 
     fn n_masked(&self) -> usize {
@@ -251,6 +256,7 @@ mod tests {
 
     const TRANSFORM: ImageTransform = ImageTransform {
         size: 48,
+        patch_size: PATCH,
         mask_ratio: 0.75,
         crop_scale: [0.2, 1.0],
         horizontal_flip: true,
@@ -271,6 +277,9 @@ mod tests {
         };
         refused(ImageTransform { size: 40, ..TRANSFORM }, "size");
         refused(ImageTransform { size: 528, ..TRANSFORM }, "size");
+        refused(ImageTransform { patch_size: 0, ..TRANSFORM }, "patch_size");
+        refused(ImageTransform { patch_size: 33, ..TRANSFORM }, "patch_size");
+        refused(ImageTransform { patch_size: 14, ..TRANSFORM }, "size is 48; it must be a multiple of 14");
         refused(ImageTransform { mask_ratio: 0.0, ..TRANSFORM }, "mask_ratio");
         refused(ImageTransform { mask_ratio: f64::NAN, ..TRANSFORM }, "mask_ratio");
         refused(ImageTransform { mask_ratio: 0.95, ..TRANSFORM }, "mask_ratio");
@@ -321,6 +330,22 @@ mod tests {
         let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
         TRANSFORM.write_sample(plain, View::Training, &mut sample_rng(0), sample).unwrap();
         assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 7);
+    }
+
+    #[test]
+    fn patches_of_another_size_hold_the_same_image() {
+        let transform = ImageTransform { patch_size: 12, ..TRANSFORM };
+        let plain = transform.evaluation_view(&image()).unwrap();
+        let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 16]);
+        let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
+        transform.write_sample(plain.clone(), View::Training, &mut sample_rng(0), sample).unwrap();
+        assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 12);
+        // Token 5 is the second of the second row; it begins at row 12, column 12.
+        assert_eq!(tokens[5 * 432..][..3], plain.pixels()[(12 * 48 + 12) * 3..][..3]);
+        let expected = encode_png(plain.pixels(), 48, 48, 3).unwrap();
+        assert_eq!(transform.render(Tokens::values(&tokens)).unwrap(), expected);
+        let Geometry::Continuous(geometry) = transform.geometry() else { panic!("patches are continuous") };
+        assert_eq!((geometry.grid, geometry.patch, geometry.d_token), (vec![4, 4], vec![12, 12], 432));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Converts a resampled sub-volume of a scan to a sample of the `volume` family: a grid of cubic patches, flipped and masked in training.
+//! Converts a resampled sub-volume of a scan to a sample of the `volume` family: a grid of patches, flipped and masked in training.
 //!
 //! Shared by the 3-D plugins, so that their tokens have one geometry. File formats and intensities are each plugin's own. The counterpart
 //! for images is [`crate::image_transform`].
@@ -11,10 +11,10 @@ use crate::affine::Affine;
 use crate::volume::{Sampling, Volume, flip};
 use crate::{Error, Patches, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 
-/// Side of a patch in voxels.
+/// Usual side of a patch in voxels.
 pub const PATCH: usize = 16;
-/// Values of a token: a patch of one channel.
-pub const D_TOKEN: usize = PATCH * PATCH * PATCH;
+/// Largest side of a patch in voxels: that of published vision transformers.
+const LARGEST_PATCH: usize = 32;
 /// Largest side of a sample, by the size of the model's position table.
 const LARGEST: usize = 512;
 /// Slices in a rendered image, evenly spaced.
@@ -25,6 +25,8 @@ const N_RENDERED: usize = 4;
 pub struct VolumeTransform {
     /// `[depth, rows, columns]` of a sample in voxels.
     pub size: [usize; 3],
+    /// `[depth, rows, columns]` of a patch in voxels, usually [`PATCH`] each.
+    pub patch_size: [usize; 3],
     /// Fraction of the patches that are masked in training.
     pub mask_ratio: f64,
     /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
@@ -37,10 +39,19 @@ impl VolumeTransform {
     /// # Errors
     /// The first setting that is out of range, by its name in the options.
     pub fn check(&self) -> Result<(), Error> {
-        let is_side = |&side: &usize| side != 0 && side.is_multiple_of(PATCH) && side <= LARGEST;
-        if !self.size.iter().all(is_side) {
+        let patch = self.patch_size;
+        if !patch.iter().all(|side| (1..=LARGEST_PATCH).contains(side)) {
             return Err(Error::bad_request(format!(
-                "size is {:?}; depth, rows and columns must be multiples of {PATCH} from {PATCH} to {LARGEST}",
+                "patch_size is {patch:?}; depth, rows and columns must be from 1 to {LARGEST_PATCH}"
+            )));
+        }
+        let is_side = |axis: usize| {
+            let side = self.size[axis];
+            side != 0 && side.is_multiple_of(patch[axis]) && side <= LARGEST
+        };
+        if !(0..3).all(is_side) {
+            return Err(Error::bad_request(format!(
+                "size is {:?}; depth, rows and columns must be multiples of {patch:?} up to {LARGEST}",
                 self.size
             )));
         }
@@ -62,12 +73,11 @@ impl VolumeTransform {
 
     /// Grid of patches.
     pub fn geometry(&self) -> Geometry {
-        let grid = self.size.map(|side| side / PATCH).to_vec();
         Geometry::Continuous(Continuous {
-            grid,
-            d_token: D_TOKEN,
+            grid: self.grid().to_vec(),
+            d_token: self.patch_size.iter().product(),
             n_masked: self.n_masked(),
-            patch: vec![PATCH; 3],
+            patch: self.patch_size.to_vec(),
             axes: ["depth", "row", "column"].map(Axis::named).into(),
             ..Continuous::default()
         })
@@ -112,7 +122,7 @@ impl VolumeTransform {
         for axis in (0..3).filter(|&axis| flips[axis]) {
             place = place.flipped(axis, self.size[axis]);
         }
-        place.write([PATCH; 3], affine);
+        place.write(self.patch_size, affine);
         Ok(())
     }
 
@@ -154,7 +164,7 @@ impl VolumeTransform {
                 }
             }
         }
-        patch::patchify_3d(&voxels, [depth, rows, columns, 1], [PATCH; 3], tokens);
+        patch::patchify_3d(&voxels, [depth, rows, columns, 1], self.patch_size, tokens);
         if view == View::Training {
             mask::random(rng, self.n_masked(), mask);
         }
@@ -174,7 +184,7 @@ impl VolumeTransform {
             return Err(Error::bad_request(format!("{found} values are no block of {depth}x{rows}x{columns}")));
         }
         let mut voxels = vec![0.0; tokens.len()];
-        patch::unpatchify_3d(&tokens, [depth, rows, columns, 1], [PATCH; 3], &mut voxels);
+        patch::unpatchify_3d(&tokens, [depth, rows, columns, 1], self.patch_size, &mut voxels);
         let mut image = Vec::with_capacity(N_RENDERED * rows * columns);
         for row in 0..rows {
             for shown in 0..N_RENDERED {
@@ -186,8 +196,13 @@ impl VolumeTransform {
         encode_png(&image, N_RENDERED * columns, rows, 1)
     }
 
+    /// Patches along each axis.
+    fn grid(&self) -> [usize; 3] {
+        [0, 1, 2].map(|axis| self.size[axis] / self.patch_size[axis])
+    }
+
     fn n_tokens(&self) -> usize {
-        self.size.iter().map(|side| side / PATCH).product()
+        self.grid().iter().product()
     }
 
     fn n_masked(&self) -> usize {
@@ -200,7 +215,8 @@ mod tests {
     use super::*;
     use crate::sample_rng;
 
-    const TRANSFORM: VolumeTransform = VolumeTransform { size: [16, 32, 48], mask_ratio: 0.75, flip: true };
+    const TRANSFORM: VolumeTransform =
+        VolumeTransform { size: [16, 32, 48], patch_size: [PATCH; 3], mask_ratio: 0.75, flip: true };
 
     fn write_sample(transform: VolumeTransform, view: View, seed: u64) -> (Vec<f32>, Vec<u8>) {
         let n: usize = transform.size.iter().product();

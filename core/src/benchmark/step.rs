@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::data::{HostBatch, PatchBatch, TokenBatch, TokenSpec};
 use crate::device::check_precision;
-use crate::model::{DeviceBatch, Dimensions, InitialValues, Model, ModelConfig, Precision, TextAttention};
+use crate::model::{DeviceBatch, Dimensions, InitialValues, Model, ModelConfig, Precision, TextAttention, Variant};
 use crate::optimisation::{OptimiserConfig, adamw};
 use crate::pretext::pretext_loss;
 use crate::stage::StageSettings;
@@ -40,6 +40,7 @@ impl StepBenchmark {
         check_precision(device, precision)?;
         let mut config = ModelConfig {
             dimensions,
+            variant: Variant::default(),
             initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: Vec::new(),

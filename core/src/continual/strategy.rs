@@ -126,7 +126,7 @@ pub(crate) struct StageEnd<'a> {
 
 /// Whether a parameter is passed on from stage to stage. Decoder, heads and predictor are initialised in each stage.
 pub(super) fn is_shared(path: &str) -> bool {
-    ["encoder.", "embedders.", "class_token", "patch_norm."].iter().any(|part| path.starts_with(part))
+    ["encoder.", "embedders.", "class_token", "registers", "patch_norm."].iter().any(|part| path.starts_with(part))
 }
 
 /// Path of a file that a strategy wrote beside the stored model of a stage.

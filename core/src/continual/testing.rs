@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::{ContinualStrategy, StageEnd, StageStart, StepContext, Strategy, StrategyConfig};
 use crate::data::{Dataset, RawBatch, SampleReport, TargetSpec, TokenSpec, View, prepare};
 use crate::model::{
-    DeviceBatch, Dimensions, FlatParameters, InitialValues, Model, ModelConfig, TextAttention, map_gradients,
+    DeviceBatch, Dimensions, FlatParameters, InitialValues, Model, ModelConfig, TextAttention, Variant, map_gradients,
 };
 use crate::pretext::pretext_loss;
 use crate::rng;
@@ -44,6 +44,7 @@ impl TinyStage {
         };
         let mut model = ModelConfig {
             dimensions,
+            variant: Variant::default(),
             initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: Vec::new(),

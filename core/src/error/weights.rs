@@ -6,7 +6,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// A file of an unknown kind.
-    #[error("{path} {found}; expected a PyTorch checkpoint (.pth, .pt) or a .safetensors file")]
+    #[error(
+        "{path} {found}; expected a PyTorch checkpoint (.pth, .pt, .bin), a .safetensors file, or a folder with one"
+    )]
     UnknownFile {
         /// Path of the file.
         path: PathBuf,
@@ -22,7 +24,9 @@ pub enum WeightsError {
         reason: String,
     },
     /// A checkpoint of another model.
-    #[error("{path} is no MedCoSS checkpoint: {missing} is missing; its first keys: {found}")]
+    #[error(
+        "{path} is neither a MedCoSS checkpoint ({missing} is missing) nor a vision transformer; its first keys: {found}"
+    )]
     NotMedcoss {
         /// Path of the file.
         path: PathBuf,
@@ -30,6 +34,42 @@ pub enum WeightsError {
         missing: String,
         /// The first keys of the file.
         found: String,
+    },
+    /// An encoder that has no counterpart here.
+    #[error("{path} has {what}, which a model of medcoss cannot represent: {why}")]
+    NotRepresentable {
+        /// Path of the file.
+        path: PathBuf,
+        /// The part that was found.
+        what: String,
+        /// The reason.
+        why: String,
+    },
+    /// A file with more than one encoder.
+    #[error("{path} has several encoders, below {prefixes:?}")]
+    SeveralEncoders {
+        /// Path of the file.
+        path: PathBuf,
+        /// What precedes the names of each encoder's tensors.
+        prefixes: Vec<String>,
+    },
+    /// Weights of transformers without their configuration.
+    #[error("{path} has tensors of transformers, whose heads and epsilon are in a config.json that was not given")]
+    NoConfiguration {
+        /// Path of the file.
+        path: PathBuf,
+    },
+    /// An entry of a configuration beside the weights.
+    #[error("{path}: {name} is {found}, expected {expected}")]
+    Configuration {
+        /// Path of the configuration.
+        path: PathBuf,
+        /// Name of the entry.
+        name: String,
+        /// The found value.
+        found: String,
+        /// The expected value.
+        expected: String,
     },
     /// A tensor that the file does not have.
     #[error("{path}: tensor {name} is missing")]
@@ -92,6 +132,18 @@ pub enum WeightsError {
         tokens: String,
         /// Description of the tokens that the layout can hold.
         expected: &'static str,
+    },
+    /// A backbone that the published layout cannot hold.
+    #[error("the model has {differences}, which the published layout cannot hold")]
+    VariantNotPublishable {
+        /// The differences from MedCoSS's backbone.
+        differences: String,
+    },
+    /// A model that timm would compute otherwise.
+    #[error("timm's VisionTransformer lacks {}; it would compute other features", lacks.join(", "))]
+    NotInTimm {
+        /// What timm lacks.
+        lacks: Vec<String>,
     },
     /// A padding mask for a family without padding.
     #[error("family {family} has no padding")]

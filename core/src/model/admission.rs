@@ -1,5 +1,6 @@
 //! Admission of datasets to a model: which token family takes them, and what makes two modalities of one family compatible.
 
+use super::axis_kernel::Interpolation;
 use super::config::{FamilyConfig, FamilyTokens, ModelConfig};
 use super::position_map::PositionMap;
 use crate::data::{Dataset, GridLayout, TargetSpec, TokenSpec};
@@ -18,7 +19,7 @@ pub enum TableSize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PositionResampling {
-    /// Each token takes the entries at its place, see [`PositionMap`].
+    /// Each token takes the entries at its place, see [`PositionMap`]; a table from elsewhere is interpolated as its library does.
     #[default]
     Linear,
     /// Tokens of any grid take the first entries of the table, as in the reference.
@@ -52,6 +53,12 @@ impl ModelConfig {
     ) -> Result<usize> {
         let layout = dataset.layout().map(|layout| &**layout).filter(|_| resampling == PositionResampling::Linear);
         let (family, modality) = (dataset.family(), dataset.modality());
+        let known = self.family(family).map(|at| self.families[at].interpolation).unwrap_or_default();
+        if resampling == PositionResampling::None && known != Interpolation::Linear {
+            let expected =
+                format!("linear: positions of family {family} are imported, and their interpolation is {known}");
+            return Err(SettingError::out_of_range("model.position_resampling", "none", expected).into());
+        }
         self.join(&Joining { family, modality, spec: dataset.spec(), targets: dataset.targets(), layout }, size)
     }
 
@@ -132,6 +139,7 @@ fn new_family(
         tokens,
         d_target: joining.targets.d_target,
         layout,
+        interpolation: Interpolation::Linear,
     })
 }
 
@@ -213,7 +221,7 @@ fn check_positions(family: &FamilyConfig, joining: &Joining<'_>, needed: usize) 
     let (modality, name) = (joining.modality.to_owned(), family.name.clone());
     let (reference, needed) = match (&family.layout, joining.layout) {
         (Some(reference), Some(own)) => {
-            if let Err(what) = PositionMap::new(reference, own) {
+            if let Err(what) = PositionMap::new(reference, own, family.interpolation) {
                 return Err(ModelError::Position { modality, family: name, what }.into());
             }
             (Some(reference.n_tokens()), reference.n_tokens())
@@ -229,13 +237,14 @@ fn check_positions(family: &FamilyConfig, joining: &Joining<'_>, needed: usize) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{InitialValues, Preset, TextAttention};
+    use super::super::{InitialValues, Preset, TextAttention, Variant};
     use super::*;
     use crate::data::GridAxis;
 
     fn config() -> ModelConfig {
         ModelConfig {
             dimensions: Preset::Demo.dimensions(),
+            variant: Variant::default(),
             initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: Vec::new(),

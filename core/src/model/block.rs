@@ -8,6 +8,7 @@ use rand::RngExt;
 use super::attention::SelfAttention;
 use super::init::Initialiser;
 use super::norm::Norm;
+use super::variant::MlpKind;
 use crate::fused::{self, float32, operand};
 use crate::precision::Precision;
 use crate::rng::Rng;
@@ -22,6 +23,8 @@ pub struct Block {
     mlp_in: Linear,
     mlp_out: Linear,
     mlp_scale: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    mlp: MlpKind,
 }
 
 /// Sizes of a Transformer block.
@@ -29,6 +32,7 @@ pub(super) struct BlockConfig {
     pub width: usize,
     pub n_heads: usize,
     pub mlp_width: usize,
+    pub mlp: MlpKind,
     pub epsilon: f64,
     /// Initial LayerScale; none in the decoder.
     pub layer_scale: Option<f32>,
@@ -79,9 +83,10 @@ impl Block {
             attention: SelfAttention::new(config.width, config.n_heads, init),
             attention_scale: scale(init),
             mlp_norm: Norm::new(config.width, config.epsilon, init),
-            mlp_in: init.linear(config.width, config.mlp_width),
+            mlp_in: init.linear(config.width, config.mlp.n_inputs(config.mlp_width)),
             mlp_out: init.linear(config.mlp_width, config.width),
             mlp_scale: scale(init),
+            mlp: config.mlp,
         }
     }
 
@@ -97,7 +102,7 @@ impl Block {
         let branch = float32(self.attention.forward(normalised, hidden, precision));
         let tokens = added(tokens, branch, &self.attention_scale, depth.as_deref_mut());
         let normalised = operand(self.mlp_norm.forward(tokens.clone()), precision);
-        let hidden = fused::gelu(fused::linear(&self.mlp_in, normalised, precision));
+        let hidden = self.mlp.hidden(fused::linear(&self.mlp_in, normalised, precision));
         added(tokens, float32(fused::linear(&self.mlp_out, hidden, precision)), &self.mlp_scale, depth)
     }
 }

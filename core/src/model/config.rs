@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::axis_kernel::Interpolation;
+use super::variant::Variant;
 use crate::data::GridLayout;
 
 /// Named sizes of a model.
@@ -93,6 +95,9 @@ pub enum InitialValues {
 pub struct ModelConfig {
     /// Dimensions of the model.
     pub dimensions: Dimensions,
+    /// Variant of the backbone.
+    #[serde(default, skip_serializing_if = "Variant::is_default")]
+    pub variant: Variant,
     /// Law of the initial values.
     #[serde(default)]
     pub initial_values: InitialValues,
@@ -121,6 +126,13 @@ pub struct FamilyConfig {
     /// the first entries of the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<GridLayout>,
+    /// Interpolation of the position table for samples of another grid.
+    #[serde(default, skip_serializing_if = "is_linear")]
+    pub interpolation: Interpolation,
+}
+
+fn is_linear(interpolation: &Interpolation) -> bool {
+    *interpolation == Interpolation::Linear
 }
 
 /// Kind of a family's tokens.

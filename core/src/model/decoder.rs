@@ -9,6 +9,7 @@ use super::config::Dimensions;
 use super::device_batch::PatchTensors;
 use super::init::Initialiser;
 use super::norm::Norm;
+use super::variant::{MlpKind, Variant};
 use crate::fused;
 use crate::precision::Precision;
 
@@ -23,19 +24,20 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(dims: &Dimensions, init: &mut Initialiser<'_>) -> Self {
+    pub(super) fn new(dims: &Dimensions, variant: &Variant, init: &mut Initialiser<'_>) -> Self {
         let block = BlockConfig {
             width: dims.decoder_width,
             n_heads: dims.decoder_heads,
             mlp_width: 4 * dims.decoder_width,
-            epsilon: 1e-6,
+            mlp: MlpKind::Gelu,
+            epsilon: variant.decoder_epsilon,
             layer_scale: None,
         };
         Self {
             embed: init.linear(dims.width, dims.decoder_width),
             mask_token: init.normal([1, dims.decoder_width], 0.02),
             blocks: (0..dims.decoder_layers).map(|_| Block::new(&block, init)).collect(),
-            norm: Norm::new(dims.decoder_width, 1e-6, init),
+            norm: Norm::new(dims.decoder_width, variant.decoder_epsilon, init),
         }
     }
 

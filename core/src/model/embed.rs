@@ -4,11 +4,12 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Int, Tensor, TensorData};
 
+use super::axis_kernel::{AxisEntries, Interpolation};
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::device_batch::PatchTensors;
 use super::init::Initialiser;
 use super::norm::Norm;
-use super::position_map::PositionMap;
+use super::position_map::{PositionMap, TokenEntries};
 use crate::data::GridLayout;
 use crate::device::indices;
 use crate::fused;
@@ -35,9 +36,23 @@ pub struct PatchEmbedder {
     spatial: Param<Tensor<2>>,
     /// Temporal position table, `[8, D]`.
     temporal: Param<Tensor<2>>,
-    /// Grid that the first entries of the spatial table belong to, in row-major order. Without it tokens of any grid use these.
+    /// Grid that the first entries of the spatial table belong to.
     #[module(skip)]
+    grid: TableGrid,
+}
+
+/// Grid of a table's entries, and how other grids take positions out of them.
+#[derive(Debug, Clone)]
+pub(super) struct TableGrid {
+    /// Grid of the entries, in row-major order. Without it tokens of any grid use the first entries.
     layout: Option<GridLayout>,
+    interpolation: Interpolation,
+}
+
+impl TableGrid {
+    pub fn of(family: &FamilyConfig) -> Self {
+        Self { layout: family.layout.clone(), interpolation: family.interpolation }
+    }
 }
 
 /// Embedder of discrete tokens: token, learned position and token type 0, then a norm.
@@ -60,7 +75,7 @@ impl Embedder {
                 projection: init.patch_projection(d_token, width),
                 spatial: init.table([family.n_positions, width]),
                 temporal: init.table([N_TEMPORAL, width]),
-                layout: family.layout.clone(),
+                grid: TableGrid::of(family),
             }),
             FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenEmbedder {
                 tokens: init.table([vocabulary, width]),
@@ -78,7 +93,7 @@ impl PatchEmbedder {
         let embedded = fused::float32_linear(&self.projection, batch.visible.clone(), precision);
         let [n, n_visible, width] = embedded.dims();
         let table = self.spatial.val();
-        let positions = positions_of(&table, 0, self.layout.as_ref(), batch).unwrap_or(table);
+        let positions = positions_of(&table, 0, &self.grid, batch).unwrap_or(table);
         let spatial = positions.select(0, batch.visible_index.clone()).reshape([n, n_visible, width]);
         let temporal = self.temporal.val().narrow(0, temporal, 1).unsqueeze::<3>();
         embedded + spatial + temporal
@@ -98,18 +113,47 @@ impl PatchEmbedder {
 pub(super) fn positions_of(
     table: &Tensor<2>,
     first: usize,
-    reference: Option<&GridLayout>,
+    grid: &TableGrid,
     batch: &PatchTensors,
 ) -> Option<Tensor<2>> {
-    let (reference, own) = reference.zip(batch.layout.as_deref())?;
-    let map = PositionMap::new(reference, own).expect("the grid was admitted to the family")?;
+    let (reference, own) = grid.layout.as_ref().zip(batch.layout.as_deref())?;
+    match PositionMap::new(reference, own, grid.interpolation).expect("the grid was admitted to the family")? {
+        PositionMap::Tokens(entries) => Some(of_tokens(table, first, entries)),
+        PositionMap::Axes(axes) => {
+            let table = table.clone().narrow(0, first, reference.n_tokens());
+            Some(along_axes(table, reference.grid.clone(), &axes))
+        }
+    }
+}
+
+/// Weighted sums of the entries of each token.
+fn of_tokens(table: &Tensor<2>, first: usize, map: TokenEntries) -> Tensor<2> {
     let [_, width] = table.dims();
     let (n_tokens, device) = (map.n_tokens(), table.device());
     let rows = map.rows.iter().map(|row| row + first as i32).collect();
     let weights = Tensor::from_data(TensorData::new(map.weights, [n_tokens, map.n_entries, 1]), &device);
     let entries = table.clone().select(0, indices(rows, &device)).reshape([n_tokens, map.n_entries, width]);
     let positions: Tensor<3> = (entries * weights).sum_dim(1);
-    Some(positions.reshape([n_tokens, width]))
+    positions.reshape([n_tokens, width])
+}
+
+/// Weighted sums along one axis of a table after another. `sides` are those of the table's grid.
+fn along_axes(table: Tensor<2>, mut sides: Vec<usize>, axes: &[AxisEntries]) -> Tensor<2> {
+    let ([_, width], device) = (table.dims(), table.device());
+    let mut values: Tensor<2> = table;
+    for (at, axis) in axes.iter().enumerate() {
+        let before = sides[..at].iter().product::<usize>();
+        let behind = sides[at + 1..].iter().product::<usize>() * width;
+        let (n_places, n_entries) = (axis.n_places(), axis.n_entries);
+        let rows = indices(axis.entries.iter().map(|(entry, _)| *entry as i32).collect(), &device);
+        let weights: Vec<f32> = axis.entries.iter().map(|(_, weight)| *weight as f32).collect();
+        let weights: Tensor<4> = Tensor::from_data(TensorData::new(weights, [1, n_places, n_entries, 1]), &device);
+        let entries = values.reshape([before, sides[at], behind]).select(1, rows);
+        let entries = entries.reshape([before, n_places, n_entries, behind]);
+        values = (entries * weights).sum_dim(2).reshape([before * n_places, behind]);
+        sides[at] = n_places;
+    }
+    values.reshape([sides.iter().product(), width])
 }
 
 impl TokenEmbedder {

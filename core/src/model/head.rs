@@ -6,10 +6,9 @@ use burn::tensor::Tensor;
 
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::device_batch::PatchTensors;
-use super::embed::positions_of;
+use super::embed::{TableGrid, positions_of};
 use super::init::Initialiser;
 use super::norm::Norm;
-use crate::data::GridLayout;
 use crate::fused;
 use crate::precision::Precision;
 
@@ -31,7 +30,7 @@ pub struct PatchHead {
     projection: Linear,
     /// Grid that the positions after the class token's belong to, as in the embedder.
     #[module(skip)]
-    layout: Option<GridLayout>,
+    grid: TableGrid,
 }
 
 /// Prediction head of a discrete family: BERT's head, on the encoder's output plus a learned vector.
@@ -50,7 +49,7 @@ impl Head {
             FamilyTokens::Continuous { d_token } => Self::Patches(PatchHead {
                 positions: init.constant([family.n_decoder_positions + 1, dims.decoder_width], 0.0),
                 projection: init.linear(dims.decoder_width, family.d_target.unwrap_or(d_token)),
-                layout: family.layout.clone(),
+                grid: TableGrid::of(family),
             }),
             FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenHead {
                 offset: init.normal([2, dims.width], 0.02),
@@ -66,7 +65,7 @@ impl PatchHead {
     /// Decoder positions of the class token and of the tokens of a batch: `[1 + N, D_decoder]`.
     pub fn positions(&self, batch: &PatchTensors) -> Tensor<2> {
         let table = self.positions.val();
-        match positions_of(&table, 1, self.layout.as_ref(), batch) {
+        match positions_of(&table, 1, &self.grid, batch) {
             None => table.narrow(0, 0, batch.n_tokens + 1),
             Some(tokens) => Tensor::cat(vec![table.narrow(0, 0, 1), tokens], 0),
         }

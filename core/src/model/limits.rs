@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::config::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig};
 use super::embed::N_TEMPORAL;
+use super::variant::Variant;
 use crate::data::GridAxis;
 use crate::{ModelError, Result, SettingError};
 
@@ -34,6 +35,7 @@ impl ModelConfig {
     /// The first value that is wrong.
     pub fn check(&self) -> Result<()> {
         self.dimensions.check()?;
+        self.variant.check()?;
         if self.families.len() > MAX_FAMILIES {
             return Err(ModelError::TooManyFamilies { found: self.families.len(), expected: MAX_FAMILIES }.into());
         }
@@ -55,7 +57,7 @@ impl ModelConfig {
     /// strategy `cassle` also has a predictor.
     pub fn n_parameters(&self) -> u64 {
         let families = self.families.iter().map(|family| family.n_parameters(&self.dimensions));
-        sum(families.chain([self.dimensions.n_parameters()]))
+        sum(families.chain([self.dimensions.n_parameters(&self.variant)]))
     }
 }
 
@@ -102,14 +104,17 @@ impl Dimensions {
     }
 
     /// Number of parameters that all token families share.
-    fn n_parameters(&self) -> u64 {
+    fn n_parameters(&self, variant: &Variant) -> u64 {
         let [width, decoder_width] = [self.width as u64, self.decoder_width as u64];
         let layer_scales = 2u64.saturating_mul(width);
-        let encoder_block = block(width, self.mlp_width as u64).saturating_add(layer_scales);
-        let decoder_block = block(decoder_width, decoder_width.saturating_mul(4));
+        let mlp = [variant.mlp.n_inputs(self.mlp_width) as u64, self.mlp_width as u64];
+        let encoder_block = block(width, mlp).saturating_add(layer_scales);
+        let decoder_block = block(decoder_width, [decoder_width.saturating_mul(4); 2]);
+        let n_norms = u64::from(variant.embedding_norm) + u64::from(variant.final_norm);
         sum([
             width, // class token
-            norm(width),
+            (variant.n_registers as u64).saturating_mul(width),
+            norm(width).saturating_mul(n_norms),
             encoder_block.saturating_mul(self.layers as u64),
             linear(width, decoder_width),
             decoder_width, // mask token
@@ -180,9 +185,10 @@ impl FamilyConfig {
     }
 }
 
-fn block(width: u64, mlp_width: u64) -> u64 {
+/// Parameters of a block whose MLP has this many values before and after its activation.
+fn block(width: u64, [n_inputs, mlp_width]: [u64; 2]) -> u64 {
     let attention = linear(width, width.saturating_mul(3)).saturating_add(linear(width, width));
-    sum([norm(width), attention, norm(width), linear(width, mlp_width), linear(mlp_width, width)])
+    sum([norm(width), attention, norm(width), linear(width, n_inputs), linear(mlp_width, width)])
 }
 
 fn linear(inputs: u64, outputs: u64) -> u64 {
@@ -199,7 +205,7 @@ fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{InitialValues, Model, Preset, TextAttention};
+    use super::super::{InitialValues, Interpolation, MlpKind, Model, Preset, TextAttention};
     use super::*;
 
     fn config() -> ModelConfig {
@@ -210,10 +216,12 @@ mod tests {
             tokens,
             d_target: None,
             layout: None,
+            interpolation: Interpolation::default(),
         };
         let dimensions = Dimensions { mlp_width: 100, ..Preset::Demo.dimensions() };
         ModelConfig {
             dimensions,
+            variant: Variant::default(),
             initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: vec![
@@ -225,9 +233,18 @@ mod tests {
 
     #[test]
     fn the_number_of_parameters_is_that_of_the_model() {
-        let config = config();
-        let model = Model::new(&config, 0, 0, &burn::tensor::Device::flex());
-        assert_eq!(config.n_parameters(), model.n_parameters() as u64);
+        let from_elsewhere = Variant {
+            embedding_norm: false,
+            final_norm: true,
+            n_registers: 3,
+            mlp: MlpKind::Swiglu,
+            ..Variant::default()
+        };
+        for variant in [Variant::default(), from_elsewhere] {
+            let config = ModelConfig { variant, ..config() };
+            let model = Model::new(&config, 0, 0, &burn::tensor::Device::flex());
+            assert_eq!(config.n_parameters(), model.n_parameters() as u64);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod admission;
 mod attention;
+mod axis_kernel;
 mod block;
 mod config;
 mod decoder;
@@ -19,12 +20,14 @@ mod parameters;
 mod pooling;
 mod position_map;
 mod predictor;
+mod variant;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Tensor};
 
 pub use crate::precision::Precision;
 pub use admission::{PositionResampling, TableSize};
+pub use axis_kernel::{AxisEntries, Interpolation};
 pub use block::StochasticDepth;
 pub use config::{Dimensions, FamilyConfig, FamilyTokens, InitialValues, ModelConfig, Preset, TextAttention};
 pub use decoder::Decoder;
@@ -41,8 +44,9 @@ pub(crate) use norm::Norm;
 pub(crate) use parameters::{FlatParameters, map_gradients, visit_parameters_of, with_parameters_of};
 pub use parameters::{Parameter, Replace, fill_missing_gradients};
 pub(crate) use pooling::mean_over_tokens;
-pub use position_map::PositionMap;
+pub use position_map::{PositionMap, TokenEntries};
 pub use predictor::Predictor;
+pub use variant::{MlpKind, Variant};
 
 use crate::rng;
 
@@ -52,9 +56,11 @@ pub struct Model {
     /// Embedder of each family.
     embedders: Vec<Embedder>,
     /// Learned class token before continuous tokens, `[1, 1, D]`.
-    class_token: burn::module::Param<Tensor<3>>,
+    class_token: Param<Tensor<3>>,
+    /// Learned register tokens between class token and continuous tokens, `[1, R, D]`.
+    registers: Option<Param<Tensor<3>>>,
     /// Norm of the embedded continuous tokens of every family.
-    patch_norm: norm::Norm,
+    patch_norm: Option<Norm>,
     encoder: Encoder,
     decoder: Decoder,
     /// Prediction head of each family.
@@ -67,19 +73,32 @@ pub struct Model {
     precision: Precision,
 }
 
+/// States of tokens on their way through the encoder, `[B, 1 + R + V, D]` each: class token, registers, visible tokens.
+#[derive(Debug, Clone)]
+pub struct HiddenStates {
+    /// Input of the first block.
+    pub embedded: Tensor<3>,
+    /// Output of each block, without the final norm.
+    pub blocks: Vec<Tensor<3>>,
+    /// Output of the encoder, after the final norm where the model has one.
+    pub output: Tensor<3>,
+}
+
 impl Model {
     /// A freshly initialised model: linear layers Xavier uniform with zero biases, class and mask token normal with standard
     /// deviation 0.02, embedders by [`ModelConfig::initial_values`]. The same seed and stage give the same parameters on every device.
     pub fn new(config: &ModelConfig, seed: u64, stage: usize, device: &Device) -> Self {
         let mut init =
             Initialiser::new(rng::keyed(seed, "parameters", &[stage as u64]), device).with_law(config.initial_values);
-        let dims = &config.dimensions;
+        let (dims, variant) = (&config.dimensions, &config.variant);
+        let n_registers = variant.n_registers;
         Self {
             embedders: config.families.iter().map(|family| Embedder::new(family, dims, &mut init)).collect(),
             class_token: init.normal([1, 1, dims.width], 0.02),
-            patch_norm: norm::Norm::new(dims.width, 1e-5, &mut init),
-            encoder: Encoder::new(dims, &mut init),
-            decoder: Decoder::new(dims, &mut init),
+            registers: (n_registers > 0).then(|| init.normal([1, n_registers, dims.width], 0.02)),
+            patch_norm: variant.embedding_norm.then(|| Norm::new(dims.width, variant.epsilon, &mut init)),
+            encoder: Encoder::new(dims, variant, &mut init),
+            decoder: Decoder::new(dims, variant, &mut init),
             heads: config.families.iter().map(|family| Head::new(family, dims, &mut init)).collect(),
             predictor: None,
             causal: config.text_attention == TextAttention::Causal,
@@ -87,7 +106,7 @@ impl Model {
         }
     }
 
-    /// The student of the next stage: encoder, embedders, class token and their norm of `self`; decoder and heads fresh, and embedders for
+    /// The student of the next stage: encoder, embedders, class token, registers and the embedders' norm of `self`; decoder and heads fresh, and embedders for
     /// families that `self` does not know. The families of `self` come first in `config`.
     pub fn next_student(&self, config: &ModelConfig, seed: u64, stage: usize, device: &Device) -> Self {
         let mut student = Self::new(config, seed, stage, device);
@@ -95,6 +114,7 @@ impl Model {
             *fresh = trained.clone();
         }
         student.class_token = self.class_token.clone();
+        student.registers = self.registers.clone();
         student.patch_norm = self.patch_norm.clone();
         student.encoder = self.encoder.clone();
         student
@@ -153,17 +173,54 @@ impl Model {
         temporal: usize,
         depth: Option<&mut StochasticDepth>,
     ) -> Tensor<3> {
-        let tokens = self.embed_patches(family, patches, temporal);
-        let [n, _, width] = tokens.dims();
-        let class = self.class_token.val().expand([n, 1, width]);
+        let (tokens, hidden) = self.with_prefix(self.embed_patches(family, patches, temporal), patches);
+        self.without_registers(self.encoder.forward(tokens, hidden, depth, self.precision))
+    }
+
+    /// Class token and registers before embedded tokens `[B, V, D]`, and what of all is hidden.
+    fn with_prefix(&self, tokens: Tensor<3>, patches: &PatchTensors) -> (Tensor<3>, Option<Tensor<4, Bool>>) {
+        let [n, n_visible, width] = tokens.dims();
         let hidden = patches.validity.as_ref().map(|validity| validity.hidden_latents.clone());
-        self.encoder.forward(Tensor::cat(vec![class, tokens], 1), hidden, depth, self.precision)
+        let class = self.class_token.val().expand([n, 1, width]);
+        let Some(registers) = &self.registers else { return (Tensor::cat(vec![class, tokens], 1), hidden) };
+        let registers = registers.val();
+        let n_registers = registers.dims()[1];
+        let hidden = hidden.map(|hidden| {
+            let (class, tokens) = (hidden.clone().narrow(3, 0, 1), hidden.narrow(3, 1, n_visible));
+            // The class token is never hidden, and neither are registers.
+            Tensor::cat(vec![class.clone(), class.expand([n, 1, 1, n_registers]), tokens], 3)
+        });
+        (Tensor::cat(vec![class, registers.expand([n, n_registers, width]), tokens], 1), hidden)
+    }
+
+    /// Outputs without those of the registers.
+    fn without_registers(&self, outputs: Tensor<3>) -> Tensor<3> {
+        let n_registers = self.n_registers();
+        if n_registers == 0 {
+            return outputs;
+        }
+        let n_patches = outputs.dims()[1] - 1 - n_registers;
+        let (class, patches) = (outputs.clone().narrow(1, 0, 1), outputs.narrow(1, 1 + n_registers, n_patches));
+        Tensor::cat(vec![class, patches], 1)
+    }
+
+    /// Number of register tokens.
+    pub fn n_registers(&self) -> usize {
+        self.registers.as_ref().map_or(0, |registers| registers.dims()[1])
+    }
+
+    /// Every state of the visible tokens of a continuous family on their way through the encoder, in evaluation.
+    pub fn hidden_states(&self, family: usize, patches: &PatchTensors) -> HiddenStates {
+        let (embedded, hidden) = self.with_prefix(self.embed_patches(family, patches, 0), patches);
+        let blocks = self.encoder.block_outputs(embedded.clone(), hidden, self.precision);
+        let last = blocks.last().cloned().unwrap_or_else(|| embedded.clone());
+        HiddenStates { embedded, blocks, output: self.encoder.normalised(last) }
     }
 
     /// Outputs `[B, V, D]` of some blocks of the encoder, numbered from 1 and ascending, for the visible tokens of a continuous family.
     ///
-    /// With `class_token`, the tokens see the class token, as in pre-training, and it is taken away afterwards. Without it there is none, as where the
-    /// reference segments.
+    /// With `class_token`, the tokens see the class token and the registers, as in pre-training, and both are taken away afterwards. Without it there is
+    /// none, as where the reference segments.
     pub fn patch_features(
         &self,
         family: usize,
@@ -173,19 +230,19 @@ impl Model {
         depth: Option<&mut StochasticDepth>,
     ) -> Vec<Tensor<3>> {
         let tokens = self.embed_patches(family, patches, 0);
-        let [n, n_visible, width] = tokens.dims();
-        let hidden = patches.validity.as_ref().map(|validity| validity.hidden_latents.clone());
+        let [_, n_visible, _] = tokens.dims();
         if class_token {
-            let class = self.class_token.val().expand([n, 1, width]);
-            let features =
-                self.encoder.features(Tensor::cat(vec![class, tokens], 1), hidden, depth, self.precision, blocks);
-            return features.into_iter().map(|features| features.narrow(1, 1, n_visible)).collect();
+            let (tokens, hidden) = self.with_prefix(tokens, patches);
+            let features = self.encoder.features(tokens, hidden, depth, self.precision, blocks);
+            let first = 1 + self.n_registers();
+            return features.into_iter().map(|features| features.narrow(1, first, n_visible)).collect();
         }
+        let hidden = patches.validity.as_ref().map(|validity| validity.hidden_latents.clone());
         let hidden = hidden.map(|hidden| hidden.narrow(3, 1, n_visible));
         self.encoder.features(tokens, hidden, depth, self.precision, blocks)
     }
 
-    /// Embedded continuous tokens, visible ones only, with positions, normalised: `[B, V, D]`.
+    /// Embedded continuous tokens, visible ones only, with positions, normalised where the model has a norm for it: `[B, V, D]`.
     ///
     /// # Panics
     /// When the family is not a continuous one.
@@ -194,7 +251,10 @@ impl Model {
             panic!("family {family} has discrete tokens");
         };
         let embedded = embedder.forward(patches, temporal, self.precision);
-        self.patch_norm.forward(embedded)
+        match &self.patch_norm {
+            Some(norm) => norm.forward(embedded),
+            None => embedded,
+        }
     }
 
     /// Encoder outputs `[B, N, D]` for discrete tokens.

@@ -203,7 +203,7 @@ fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 mod tests {
     use super::*;
     use crate::data::{SampleReport, TokenSpec, View, prepare};
-    use crate::model::{DeviceBatch, InitialValues, ModelConfig, Preset, TextAttention};
+    use crate::model::{DeviceBatch, InitialValues, ModelConfig, Preset, TextAttention, Variant};
 
     const N_TOKENS: usize = 5;
     const D_TOKEN: usize = 3;
@@ -262,6 +262,7 @@ mod tests {
     fn model(dataset: &Few) -> (Model, Device) {
         let mut config = ModelConfig {
             dimensions: Preset::Demo.dimensions(),
+            variant: Variant::default(),
             initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: Vec::new(),

@@ -1,11 +1,12 @@
 //! Datasets of prepared arrays: the tensors of a file as samples, without a plugin.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::published::{patch_kind, patch_side};
 use super::tensor_file::TensorFile;
-use crate::data::{Dataset, RawBatch, SampleReport, TokenSpec, View};
-use crate::model::{FamilyConfig, FamilyTokens};
+use crate::data::{Dataset, GridLayout, RawBatch, SampleReport, TokenSpec, View};
+use crate::model::{FamilyConfig, FamilyTokens, PositionMap};
 use crate::{Error, Result, WeightsError};
 
 /// Dataset whose samples are the rows of a tensor.
@@ -14,12 +15,14 @@ use crate::{Error, Result, WeightsError};
 /// |---|---|---|
 /// | `image` | `[n, 3, H, W]` | cut into square patches |
 /// | `volume` | `[n, 1, D, H, W]` | cut into cubes |
+/// | one whose grid and patch are known | `[n, C, H, W]` or `[n, C, D, H, W]` | cut into its patches |
 /// | any of continuous tokens | `[n, tokens, values]` | as they are |
 /// | any of discrete tokens | `[n, length]` whole numbers | with a mask `[n, length]`, 1 where a token is no padding |
 #[derive(Debug)]
 pub struct ArraySource {
     family: String,
     spec: TokenSpec,
+    layout: Option<Arc<GridLayout>>,
     ids: Vec<String>,
     values: Values,
 }
@@ -46,27 +49,40 @@ impl ArraySource {
         if shape.iter().skip(1).any(|size| *size == 0) {
             return Err(reader.wrong(format!("shape {shape:?}"), "samples with values"));
         }
+        let mut layout = None;
         let (spec, values) = match family.tokens {
             FamilyTokens::Continuous { .. } if attention_mask.is_some() => {
                 let name = &family.name;
                 return Err(WeightsError::NoPadding { family: name.to_string() }.into());
             }
-            FamilyTokens::Continuous { d_token } => reader.continuous(d_token)?,
+            FamilyTokens::Continuous { d_token } => {
+                let (grid, spec, values) = reader.continuous(d_token)?;
+                layout = grid.map(Arc::new);
+                (spec, values)
+            }
             FamilyTokens::Discrete { vocabulary } => reader.discrete(vocabulary, attention_mask)?,
         };
         let n_tokens = match spec {
             TokenSpec::Continuous { n_tokens, .. } => n_tokens,
             TokenSpec::Discrete { length, .. } => length,
         };
-        if n_tokens > family.n_positions {
+        // With a grid, positions are taken at the same places of the table.
+        if layout.is_none() && n_tokens > family.n_positions {
             return Err(reader.wrong(
                 format!("{n_tokens} tokens a sample"),
                 format!("at most {}, the positions of family {}", family.n_positions, family.name),
             ));
         }
         let ids = (0..shape[0]).map(|row| row.to_string()).collect();
-        Ok(Self { family: family.name.clone(), spec, ids, values })
+        Ok(Self { family: family.name.clone(), spec, layout, ids, values })
     }
+}
+
+/// Channels and patch of arrays that are cut into tokens.
+struct Cut {
+    channels: usize,
+    /// Rows and columns, or slices before them.
+    patch: Vec<usize>,
 }
 
 struct Reader<'a> {
@@ -82,42 +98,66 @@ impl Reader<'_> {
         WeightsError::Tensor { path, name, found: found.into(), expected: expected.into() }.into()
     }
 
-    fn continuous(&self, d_token: usize) -> Result<(TokenSpec, Values)> {
-        let (grid, channels, patch) = self.patches(d_token)?;
-        let values = self.file.floats(self.input)?;
-        let n_tokens = grid.iter().product::<usize>();
-        let values = if patch == 0 { values } else { patchified(&values, self.shape[0], grid, channels, patch) };
-        Ok((TokenSpec::Continuous { n_tokens, d_token, n_masked: 0 }, Values::Continuous(values)))
-    }
-
-    /// Token grid along depth, rows and columns, number of channels, and side of a patch along rows and columns. The
-    /// side is 0 where the tensor already holds tokens.
-    fn patches(&self, d_token: usize) -> Result<([usize; 3], usize, usize)> {
+    fn continuous(&self, d_token: usize) -> Result<(Option<GridLayout>, TokenSpec, Values)> {
+        let spec = |n_tokens| TokenSpec::Continuous { n_tokens, d_token, n_masked: 0 };
         if let &[_, n_tokens, values] = self.shape
             && values == d_token
         {
-            return Ok(([1, 1, n_tokens], 1, 0));
+            return Ok((None, spec(n_tokens), Values::Continuous(self.file.floats(self.input)?)));
         }
-        let kind = patch_kind(&self.family.name)
-            .and_then(|(channels, dims)| Some((channels, dims, patch_side(d_token, channels, dims)?)));
-        let expected = match kind {
-            Some((3, _, side)) => format!("[n, 3, H, W] with multiples of {side}, or [n, tokens, {d_token}]"),
-            Some((_, _, side)) => format!("[n, 1, D, H, W] with multiples of {side}, or [n, tokens, {d_token}]"),
-            None => format!("[n, tokens, {d_token}]"),
+        let Some(cut) = self.cut(d_token) else {
+            return Err(self.wrong(
+                format!("shape {:?}", self.shape),
+                format!("[n, tokens, {d_token}] for family {}", self.family.name),
+            ));
         };
-        let fits = |sizes: &[usize], side: usize| sizes.iter().all(|size| *size > 0 && size.is_multiple_of(side));
-        match (kind, self.shape) {
-            (Some((3, 2, side)), &[_, 3, height, width]) if fits(&[height, width], side) => {
-                Ok(([1, height / side, width / side], 3, side))
-            }
-            (Some((1, 3, side)), &[_, 1, depth, height, width]) if fits(&[depth, height, width], side) => {
-                Ok(([depth / side, height / side, width / side], 1, side))
-            }
-            _ => {
-                Err(self
-                    .wrong(format!("shape {:?}", self.shape), format!("{expected} for family {}", self.family.name)))
-            }
+        let &[_, channels, ref sides @ ..] = self.shape else { return Err(self.misshapen(&cut, d_token)) };
+        let fits = sides.len() == cut.patch.len()
+            && channels == cut.channels
+            && sides.iter().zip(&cut.patch).all(|(side, patch)| *side > 0 && side.is_multiple_of(*patch));
+        if !fits {
+            return Err(self.misshapen(&cut, d_token));
         }
+        let grid: Vec<usize> = sides.iter().zip(&cut.patch).map(|(side, patch)| side / patch).collect();
+        let n_tokens = grid.iter().product();
+        // Images are one slice deep.
+        let in_space = |sizes: &[usize]| if let [a, b, c] = *sizes { [a, b, c] } else { [1, sizes[0], sizes[1]] };
+        let values = self.file.floats(self.input)?;
+        let values = patchified(&values, self.shape[0], in_space(&grid), channels, in_space(&cut.patch));
+        // A table of which no grid is known gives its first entries.
+        let known = self.family.layout.as_ref();
+        let layout = known.map(|known| GridLayout { grid, patch: cut.patch, axes: known.axes.clone() });
+        if let Some((known, own)) = known.zip(layout.as_ref())
+            && let Err(reason) = PositionMap::new(known, own, self.family.interpolation)
+        {
+            return Err(self.wrong(format!("shape {:?}", self.shape), format!("a grid with positions: {reason}")));
+        }
+        Ok((layout, spec(n_tokens), Values::Continuous(values)))
+    }
+
+    /// How arrays of the family are cut into tokens: as its grid says, or as families of the published layout are.
+    fn cut(&self, d_token: usize) -> Option<Cut> {
+        let stated = self.family.layout.as_ref().map(|layout| layout.patch.clone());
+        if let Some(patch) = stated.filter(|patch| matches!(patch.len(), 2 | 3)) {
+            let n_pixels = patch.iter().try_fold(1usize, |product, side| product.checked_mul(*side))?;
+            let channels = d_token.checked_div(n_pixels)?;
+            return (channels * n_pixels == d_token).then_some(Cut { channels, patch });
+        }
+        let (channels, dims) = patch_kind(&self.family.name)?;
+        let side = patch_side(d_token, channels, dims)?;
+        Some(Cut { channels, patch: vec![side; dims as usize] })
+    }
+
+    fn misshapen(&self, cut: &Cut, d_token: usize) -> Error {
+        let axes = if cut.patch.len() == 2 { "H, W" } else { "D, H, W" };
+        let sides = match cut.patch.windows(2).all(|pair| pair[0] == pair[1]) {
+            true => cut.patch[0].to_string(),
+            false => cut.patch.iter().map(usize::to_string).collect::<Vec<_>>().join(" x "),
+        };
+        let (channels, name) = (cut.channels, &self.family.name);
+        let expected =
+            format!("[n, {channels}, {axes}] with multiples of {sides}, or [n, tokens, {d_token}] for family {name}");
+        self.wrong(format!("shape {:?}", self.shape), expected)
     }
 
     fn discrete(&self, vocabulary: usize, attention_mask: Option<&str>) -> Result<(TokenSpec, Values)> {
@@ -171,16 +211,14 @@ impl Reader<'_> {
 }
 
 /// Patches `[n, tokens, values]` of an array `[n, channels, depth, rows, columns]`. Tokens are in (depth, row, column)
-/// order, and so are the values of a token, with channels last. Patches are cubes with one channel, and one voxel deep
-/// with several.
-fn patchified(values: &[f32], n: usize, grid: [usize; 3], channels: usize, patch: usize) -> Vec<f32> {
-    let deep = if channels == 1 { patch } else { 1 };
-    let [depth, height, width] = [grid[0] * deep, grid[1] * patch, grid[2] * patch];
+/// order, and so are the values of a token, with channels last.
+fn patchified(values: &[f32], n: usize, grid: [usize; 3], channels: usize, patch: [usize; 3]) -> Vec<f32> {
+    let [depth, height, width] = [0, 1, 2].map(|axis| grid[axis] * patch[axis]);
     let mut tokens = Vec::with_capacity(values.len());
     for sample in 0..n {
         for_each(grid, |[tz, ty, tx]| {
-            for_each([deep, patch, patch], |[z, y, x]| {
-                let (z, y, x) = (tz * deep + z, ty * patch + y, tx * patch + x);
+            for_each(patch, |[z, y, x]| {
+                let (z, y, x) = (tz * patch[0] + z, ty * patch[1] + y, tx * patch[2] + x);
                 for channel in 0..channels {
                     tokens.push(values[(((sample * channels + channel) * depth + z) * height + y) * width + x]);
                 }
@@ -221,6 +259,10 @@ impl Dataset for ArraySource {
         "arrays"
     }
 
+    fn layout(&self) -> Option<&Arc<GridLayout>> {
+        self.layout.as_ref()
+    }
+
     /// Both views are the evaluation view: arrays are neither augmented nor masked.
     fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<SampleReport>> {
         let rows = |n: usize| indices.iter().map(move |&index| index as usize * n..(index as usize + 1) * n);
@@ -245,6 +287,7 @@ impl Dataset for ArraySource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Interpolation;
 
     #[test]
     fn samples_without_values_are_refused_however_many_they_are() {
@@ -257,6 +300,7 @@ mod tests {
             tokens,
             d_target: None,
             layout: None,
+            interpolation: Interpolation::Linear,
         };
         for (family, dtype, shape) in [
             (family(FamilyTokens::Discrete { vocabulary: 5 }), "I64", "[1000000000000,0]"),
@@ -278,14 +322,14 @@ mod tests {
         for channel in 0..3 {
             for_each([1, 4, 6], |[_, row, column]| image.push(value(channel, row, column)));
         }
-        let tokens = patchified(&image, 1, [1, 2, 3], 3, 2);
+        let tokens = patchified(&image, 1, [1, 2, 3], 3, [1, 2, 2]);
         // Token 4 is the second of the second row; its third pixel is the first of its second row.
         let at = 4 * 12 + 2 * 3;
         assert_eq!(tokens[at..at + 3], [value(0, 3, 2), value(1, 3, 2), value(2, 3, 2)]);
 
         let mut volume = Vec::new();
         for_each([2, 4, 2], |[z, y, x]| volume.push(value(z, y, x)));
-        let tokens = patchified(&volume, 1, [1, 2, 1], 1, 2);
+        let tokens = patchified(&volume, 1, [1, 2, 1], 1, [2; 3]);
         assert_eq!(tokens[8..16], [20., 21., 30., 31., 120., 121., 130., 131.]);
     }
 }

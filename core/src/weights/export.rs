@@ -61,6 +61,10 @@ pub fn export(
             })?;
             Ok(exported(&tensors))
         }
+        Layout::Medcoss if !config.variant.is_default() => {
+            let differences = config.variant.differences().join(", ");
+            Err(WeightsError::VariantNotPublishable { differences }.into())
+        }
         Layout::Medcoss => {
             let (complete, untrained) = completed(config)?;
             let left = config.families.iter().map(|family| family.name.clone());

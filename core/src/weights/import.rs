@@ -3,49 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
+use super::derived_family::DerivedFamily;
 use super::import_report::{ImportReport, LeftEntry, Origin, TakenPart, converted, count, left};
+use super::known_sizes::{KnownSizes, contradiction};
 use super::metadata::{Layout, Metadata};
+use super::pixel_statistics::PixelStatistics;
 use super::published::{
     Correspondence, PUBLISHED_FAMILIES, Part, UNI_PERCEIVER_LEFT, UNI_PERCEIVER_POSITIONS, UNUSED, correspondences,
     is_uni_perceiver, patch_kind, uni_perceiver_lacks,
 };
+use super::shape_checks::{check_shape, missing, n_layers, two, wrong_shape};
 use super::tensor_file::{NamedTensor, TensorFile};
+use super::vit::{VitImport, VitLayout};
+use super::weights_source::WeightsSource;
 use crate::model::{
-    Dimensions, FamilyConfig, FamilyTokens, InitialValues, MAX_POSITIONS, Model, ModelConfig, Preset, TextAttention,
+    Dimensions, FamilyConfig, FamilyTokens, InitialValues, Interpolation, MAX_POSITIONS, Model, ModelConfig, Preset,
+    TextAttention, Variant,
 };
 use crate::{Error, Result, SettingError, WeightsError};
 
 /// Prefix of the encoder's layers in the published layout; every checkpoint has them.
 const ENCODER: &str = "fused_encoder.layers.";
-
-/// Model sizes that are known before the import, from a configuration. Sizes that a checkpoint's shapes determine are compared with them; others, the
-/// numbers of heads, are taken from them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct KnownSizes {
-    /// Width of the encoder.
-    pub width: Option<usize>,
-    /// Number of encoder layers.
-    pub layers: Option<usize>,
-    /// Number of attention heads of the encoder.
-    pub heads: Option<usize>,
-    /// Hidden width of the encoder's MLP.
-    #[serde(alias = "ffn")]
-    pub mlp_width: Option<usize>,
-    /// Width of the decoder.
-    pub decoder_width: Option<usize>,
-    /// Number of decoder layers.
-    pub decoder_layers: Option<usize>,
-    /// Number of attention heads of the decoder.
-    pub decoder_heads: Option<usize>,
-    /// Number of token ids of text.
-    #[serde(alias = "vocab")]
-    pub vocabulary: Option<usize>,
-    /// Rate of stochastic depth in later training.
-    pub drop_path: Option<f64>,
-}
 
 /// Options of an import.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +37,10 @@ pub struct Import {
     pub text_attention: Option<TextAttention>,
     /// Distribution of the values that the file lacks.
     pub initial_values: InitialValues,
+    /// Families whose embedders are made from a vision transformer's, by their names; `image` is made from it without being named.
+    pub families: BTreeMap<String, DerivedFamily>,
+    /// Mean and deviation that a vision transformer's pixels had; `None` takes those beside the weights.
+    pub pixels: Option<PixelStatistics>,
     /// Seed of the values that the file lacks.
     pub seed: u64,
 }
@@ -77,15 +59,28 @@ pub struct Imported {
 }
 
 impl Import {
-    /// Imports a PyTorch checkpoint or safetensors file in the published layout (a bare state dict, or one under `model`), or a safetensors file in
-    /// medcoss' own layout.
+    /// Imports a PyTorch checkpoint or safetensors file: in the published layout (a bare state dict, or one under `model`), with a vision transformer of
+    /// another library, or in medcoss' own layout. A path may be a folder with a `config.json` beside the weights.
     ///
     /// # Errors
     /// A file of another kind; an encoder tensor that is missing, a part that is incomplete, a wrong shape, values that
-    /// are not finite: each error names the key; sizes that contradict the known ones; unknown numbers of heads.
+    /// are not finite: each error names the key; sizes that contradict the known ones; unknown numbers of heads; an encoder that the model cannot
+    /// represent.
     pub fn read(&self, path: &Path) -> Result<Imported> {
-        let mut file = TensorFile::open(path)?;
+        let source = WeightsSource::find(path)?;
+        let mut file = TensorFile::open(&source.weights)?;
         let note = Metadata::of(&file)?;
+        if note.is_none()
+            && let Some(recognised) = VitLayout::recognise(&file, source.config.as_ref())?
+        {
+            let text_attention = self.text_attention.unwrap_or_default();
+            let Self { known, without, families, pixels, initial_values, seed, .. } = self;
+            let (pixels, initial_values, seed) = (pixels.as_ref(), *initial_values, *seed);
+            let options = VitImport { known, without, families, pixels, text_attention, initial_values, seed };
+            let (model, config, report) = options.read(&mut file, &source, &recognised)?;
+            return Ok(Imported { model, config, passed_through: Vec::new(), report });
+        }
+        self.check_settings_of_vision_transformers(&file)?;
         let is_note = note.is_some();
         let mut imported = match note {
             Some(note) if note.layout == Layout::MedcossRs => self.own(&file, note)?,
@@ -96,6 +91,18 @@ impl Import {
         };
         imported.report.origin = Some(origin_of(&file, is_note));
         Ok(imported)
+    }
+
+    /// Weights whose families are their own take no settings of others.
+    fn check_settings_of_vision_transformers(&self, file: &TensorFile) -> Result<()> {
+        let setting = match (self.families.is_empty(), &self.pixels) {
+            (false, _) => "model.init_families",
+            (true, Some(_)) => "model.init_pixels",
+            (true, None) => return Ok(()),
+        };
+        let name = file.path().file_name().unwrap_or_default().to_string_lossy();
+        let expected = format!("no such setting: {name} has embedders of its own");
+        Err(SettingError::out_of_range(setting, "given", expected).into())
     }
 
     fn own(&self, file: &TensorFile, note: Metadata) -> Result<Imported> {
@@ -142,7 +149,8 @@ impl Import {
         }
         let noted_attention = noted.map(|model| model.text_attention);
         let text_attention = self.text_attention.or(noted_attention).unwrap_or(TextAttention::Causal);
-        let config = ModelConfig { dimensions, initial_values: self.initial_values, text_attention, families };
+        let (variant, initial_values) = (Variant::default(), self.initial_values);
+        let config = ModelConfig { dimensions, variant, initial_values, text_attention, families };
         if let (Some(given), Some(at)) = (self.known.vocabulary, config.family("text"))
             && config.families[at].tokens != (FamilyTokens::Discrete { vocabulary: given })
         {
@@ -284,39 +292,18 @@ impl Import {
     }
 }
 
-impl KnownSizes {
-    /// Compares the known sizes with those of a checkpoint.
-    fn agree(&self, found: &Dimensions, path: &Path) -> Result<()> {
-        for (name, given, found) in [
-            ("width", self.width, found.width),
-            ("layers", self.layers, found.layers),
-            ("heads", self.heads, found.heads),
-            ("mlp_width", self.mlp_width, found.mlp_width),
-            ("decoder_width", self.decoder_width, found.decoder_width),
-            ("decoder_layers", self.decoder_layers, found.decoder_layers),
-            ("decoder_heads", self.decoder_heads, found.decoder_heads),
-        ] {
-            match given {
-                Some(given) if given != found => return Err(contradiction(path, name, given, found)),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-fn contradiction(path: &Path, name: &str, given: usize, found: impl std::fmt::Display) -> Error {
-    WeightsError::SizeConflict { path: path.into(), name: name.into(), given, found: found.to_string() }.into()
-}
-
 impl Origin {
     /// Origin of a file of weights, by the names of its tensors; their values are not read.
     ///
     /// # Errors
-    /// A file that is no checkpoint or safetensors file.
+    /// A file that is no checkpoint or safetensors file; an encoder that the model cannot represent.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let mut file = TensorFile::open(path)?;
+        let source = WeightsSource::find(path)?;
+        let mut file = TensorFile::open(&source.weights)?;
         let is_note = Metadata::of(&file)?.is_some();
+        if !is_note && let Some(recognised) = VitLayout::recognise(&file, source.config.as_ref())? {
+            return Ok(recognised.layout.origin());
+        }
         unwrap(&mut file);
         Ok(origin_of(&file, is_note))
     }
@@ -337,30 +324,6 @@ fn unwrap(file: &mut TensorFile) {
     if let Some(wrapper) = wrapper.filter(|wrapper| !wrapper.is_empty()) {
         file.strip_prefix(&wrapper);
     }
-}
-
-/// Number of layers below a prefix: one more than the largest layer number.
-fn n_layers(file: &TensorFile, prefix: &str) -> usize {
-    let number = |key: &String| key.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
-    // A number that claims more layers than there are tensors comes from a damaged name; the error lists the missing keys.
-    file.tensors().keys().filter_map(number).max().map_or(0, |last| last.min(file.tensors().len()) + 1)
-}
-
-fn two(file: &TensorFile, key: &str, shape: &[usize]) -> Result<(usize, usize)> {
-    match *shape {
-        [rows, columns] => Ok((rows, columns)),
-        _ => Err(wrong_shape(file, key, shape, "two sizes")),
-    }
-}
-
-fn wrong_shape(file: &TensorFile, key: &str, found: &[usize], expected: impl std::fmt::Display) -> Error {
-    WeightsError::Tensor {
-        path: file.path().into(),
-        name: key.into(),
-        found: format!("shape {found:?}"),
-        expected: expected.to_string(),
-    }
-    .into()
 }
 
 /// A family of the published layout, if the file has its embedder.
@@ -386,6 +349,7 @@ fn family(file: &TensorFile, name: &str, is_uni_perceiver: bool) -> Result<Optio
             tokens,
             d_target: None,
             layout: None,
+            interpolation: Interpolation::Linear,
         }));
     };
     let key = if dims == 2 { "video_embed.embeddings.weight" } else { "video_embed.embeddings_3D.weight" };
@@ -414,28 +378,8 @@ fn family(file: &TensorFile, name: &str, is_uni_perceiver: bool) -> Result<Optio
         tokens: FamilyTokens::Continuous { d_token },
         d_target: None,
         layout: None,
+        interpolation: Interpolation::Linear,
     }))
-}
-
-fn missing(file: &TensorFile, key: &str) -> Error {
-    if let Some(kind) = file.others().get(key) {
-        return WeightsError::NotATensor { path: file.path().into(), name: key.into(), found: kind.to_string() }.into();
-    }
-    let near = key.rsplit_once('.').map(|(before, _)| before);
-    let beside = file.tensors().keys().filter(|other| near.is_some_and(|near| other.starts_with(near)));
-    let others = beside.take(3).cloned().collect();
-    WeightsError::NoTensor { path: file.path().into(), name: key.into(), others }.into()
-}
-
-/// Checks that a tensor is present and has the shape `expected`.
-fn check_shape(file: &TensorFile, key: &str, expected: &[usize]) -> Result<()> {
-    match file.tensors().get(key) {
-        None => Err(missing(file, key)),
-        Some(tensor) if tensor.shape != expected => {
-            Err(wrong_shape(file, key, &tensor.shape, format_args!("{expected:?}")))
-        }
-        Some(_) => Ok(()),
-    }
 }
 
 /// Checks that a file is large enough for the model that its metadata claims, before memory is allocated.

@@ -22,6 +22,9 @@ pub struct ImportReport {
     pub converted: BTreeMap<String, usize>,
     /// Sizes that neither the shapes nor the known sizes determine, with the source of each.
     pub assumed: Vec<String>,
+    /// What the model does otherwise than MedCoSS's, what was folded into its parameters, and what it expects of samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// Origin of a file of weights.
@@ -34,6 +37,34 @@ pub enum Origin {
     UniPerceiver,
     /// This program.
     Exported,
+    /// timm (PyTorch Image Models).
+    Timm,
+    /// Masked autoencoders (facebookresearch/mae).
+    Mae,
+    /// DINOv2 (facebookresearch/dinov2).
+    Dinov2,
+    /// `ViTModel` of Hugging Face transformers.
+    HuggingFaceVit,
+    /// `ViTMAEForPreTraining` of Hugging Face transformers.
+    HuggingFaceVitMae,
+    /// `Dinov2Model` of Hugging Face transformers.
+    HuggingFaceDinov2,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Medcoss => "MedCoSS",
+            Self::UniPerceiver => "Uni-Perceiver",
+            Self::Exported => "medcoss export",
+            Self::Timm => "timm",
+            Self::Mae => "facebookresearch/mae",
+            Self::Dinov2 => "facebookresearch/dinov2",
+            Self::HuggingFaceVit => "transformers, ViT",
+            Self::HuggingFaceVitMae => "transformers, ViTMAE",
+            Self::HuggingFaceDinov2 => "transformers, Dinov2",
+        })
+    }
 }
 
 /// Part of the model that was taken from the file.

@@ -10,6 +10,7 @@ use super::import::Imported;
 use super::import_report::ImportReport;
 use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 use super::tensor_file::{NamedTensor, TensorFile};
+use super::weights_source::WeightsSource;
 use crate::confined_path::ConfinedPath;
 use crate::model::ModelConfig;
 use crate::run::{
@@ -25,7 +26,7 @@ pub struct InitialModel {
     pub format: u32,
     /// SHA-256 of the file itself, where it stands in the file; otherwise zeros.
     pub checksum: String,
-    /// Name of the imported file, without its folder.
+    /// Name of the imported file, without its folder; with it where the folder was imported.
     pub source: String,
     /// SHA-256 of the imported file.
     pub source_sha256: String,
@@ -75,18 +76,19 @@ impl InitialModel {
             .collect())
     }
 
-    /// Writes the folder of the initial model, atomically.
+    /// Writes the folder of the initial model, atomically. `source` is the file or folder that was imported.
     ///
     /// # Errors
     /// Files that cannot be written.
     pub fn write(run: &RunLayout, imported: &Imported, source: &Path) -> Result<Self> {
+        let found = WeightsSource::find(source)?;
         let initial = Self {
             format: FORMAT,
             checksum: CHECKSUM_PLACEHOLDER.into(),
-            source: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            source_sha256: File::open(source)
+            source: found.name(source),
+            source_sha256: File::open(&found.weights)
                 .and_then(sha256_of_content)
-                .map_err(Error::file("cannot read", source))?,
+                .map_err(Error::file("cannot read", &found.weights))?,
             model: imported.config.clone(),
             report: imported.report.clone(),
         };

@@ -224,11 +224,15 @@ impl TensorFile {
 
     /// Removes a prefix from every name that has it.
     pub(crate) fn strip_prefix(&mut self, prefix: &str) {
-        let bare = |name: String| name.strip_prefix(prefix).map_or_else(|| name.clone(), String::from);
+        self.rename(&|name| name.strip_prefix(prefix).unwrap_or(name).to_string());
+    }
+
+    /// Gives every tensor and entry another name.
+    pub(crate) fn rename(&mut self, renamed: &dyn Fn(&str) -> String) {
         let tensors = std::mem::take(&mut self.tensors);
-        self.tensors = tensors.into_iter().map(|(name, tensor)| (bare(name), tensor)).collect();
+        self.tensors = tensors.into_iter().map(|(name, tensor)| (renamed(&name), tensor)).collect();
         let others = std::mem::take(&mut self.others);
-        self.others = others.into_iter().map(|(name, kind)| (bare(name), kind)).collect();
+        self.others = others.into_iter().map(|(name, kind)| (renamed(&name), kind)).collect();
     }
 
     /// The open safetensors file.

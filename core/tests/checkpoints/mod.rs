@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use half::{bf16, f16};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::TokenSpec;
-use medcoss_core::model::{Dimensions, InitialValues, Model, ModelConfig, TextAttention};
+use medcoss_core::model::{Dimensions, InitialValues, Model, ModelConfig, TextAttention, Variant};
 use medcoss_core::weights::{
     Import, Imported, KnownSizes, Layout, NamedTensor, TensorFile, UNUSED, export, floats_to_bytes,
 };
@@ -57,6 +57,7 @@ fn config(families: &[(&str, TokenSpec)]) -> ModelConfig {
     };
     let mut config = ModelConfig {
         dimensions,
+        variant: Variant::default(),
         initial_values: InitialValues::default(),
         text_attention: TextAttention::Causal,
         families: Vec::new(),
@@ -279,7 +280,7 @@ fn missing_and_misshapen_tensors_are_named() {
         ("mlm_head.bias", "mlm_head.bias is missing"),
         ("video_embed.embeddings_norm.weight", "video_embed.embeddings_norm.weight is missing"),
         ("video_embed.embeddings_st_pos_3D.spatial_pos_embed.weight", "spatial_pos_embed.weight is missing"),
-        ("fused_encoder.layers.0.linear1.weight", "is no MedCoSS checkpoint"),
+        ("fused_encoder.layers.0.linear1.weight", "is neither a MedCoSS checkpoint"),
     ] {
         let state: Vec<_> = whole.iter().filter(|(name, ..)| name != key).cloned().collect();
         let error = import_error(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
@@ -426,7 +427,7 @@ fn truncated_files_are_refused_without_a_panic() {
         }
     }
     assert!(import_error(&place.write(b"")).contains("is empty"));
-    assert!(import_error(place.folder.path()).contains("is no file"));
+    assert!(import_error(place.folder.path()).contains("is a folder with neither"));
     assert!(import_error(&place.path("nowhere.pth")).contains("cannot read"));
     assert!(import_error(&place.write(b"weights, honestly")).contains("checkpoint.pth"));
 }

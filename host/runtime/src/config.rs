@@ -1,20 +1,16 @@
 //! The configuration of a run: a TOML file, `key=value` settings that replace its values, and every default made
 //! explicit.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::buffer::BufferConfig;
 use medcoss_core::continual::StrategyConfig;
-use medcoss_core::model::{
-    Dimensions, InitialValues, MAX_POSITIONS, ModelConfig, PositionResampling, Precision, Preset, TableSize,
-    TextAttention,
-};
+use medcoss_core::model::{MAX_POSITIONS, ModelConfig, Precision, TextAttention, Variant};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::run::check_modality;
 use medcoss_core::stage::StageSettings;
-use medcoss_core::weights::{Import, KnownSizes};
+use medcoss_core::weights::Import;
 use medcoss_plugin_host::nearest;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +19,10 @@ use crate::data_source::DataSource;
 pub use crate::one_or_more::OneOrMore;
 use crate::recipe::Recipe;
 use crate::renamed_settings::refuse_former_names;
+
+mod model_section;
+
+pub use model_section::{ModelSection, PositionsSetting};
 
 /// The configuration of a run. Serialised with every default filled in, it is the run folder's `run.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,147 +60,6 @@ pub struct RunConfig {
     /// The stages in their order. Empty in an imported run before its first stage.
     #[serde(default, rename = "stage", skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSection>,
-}
-
-/// The table `[model]`: a preset and changes to it, all sizes, or a file of initial weights, which has its own sizes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelSection {
-    /// Preset of sizes: `vit-base`, `vit-small`, `vit-tiny` or `demo`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<Preset>,
-    /// Checkpoint with the initial weights, relative to the configuration file or to `--data-root`: MedCoSS or
-    /// Uni-Perceiver weights (`.pth`, `.safetensors`) or an exported file. The record of a run holds its name; the
-    /// weights are in the folder `initial`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<PathBuf>,
-    /// Token families of the checkpoint to leave out, such as `text` for another vocabulary.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub init_without: Vec<String>,
-    /// Width of the encoder, if it differs from the preset's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<usize>,
-    /// Layers of the encoder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layers: Option<usize>,
-    /// Attention heads of the encoder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heads: Option<usize>,
-    /// Hidden width of the encoder's MLP, usually four times the width.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mlp_width: Option<usize>,
-    /// Width of the decoder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decoder_width: Option<usize>,
-    /// Layers of the decoder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decoder_layers: Option<usize>,
-    /// Attention heads of the decoder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decoder_heads: Option<usize>,
-    /// Rate of stochastic depth (drop path).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drop_path: Option<f64>,
-    /// Initial value of LayerScale.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer_scale: Option<f32>,
-    /// Law of the initial values of embedders: `vit` (the default) or `medcoss`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initial_values: Option<InitialValues>,
-    /// Size of the position table, by token family: a number of entries, or the grid that they belong to.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub positions: BTreeMap<String, PositionsSetting>,
-    /// Positions of samples whose grid is not that of the position table: `linear` (the default), or `none` for the table's first entries, as in the
-    /// reference.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub position_resampling: PositionResampling,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// Size of a position table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a number of positions, or the sides of a grid in a list")]
-pub enum PositionsSetting {
-    /// Number of entries.
-    Entries(usize),
-    /// Sides of the grid that the entries belong to.
-    Grid(Vec<usize>),
-}
-
-impl PositionsSetting {
-    /// The setting, as the model takes it.
-    pub fn table_size(&self) -> TableSize {
-        match self {
-            Self::Entries(n) => TableSize::Entries(*n),
-            Self::Grid(grid) => TableSize::Grid(grid.clone()),
-        }
-    }
-
-    /// Number of entries.
-    fn n_entries(&self) -> usize {
-        match self {
-            Self::Entries(n) => *n,
-            Self::Grid(grid) => grid.iter().fold(1, |product, &side| product.saturating_mul(side)),
-        }
-    }
-}
-
-impl ModelSection {
-    /// The given sizes, from a preset or one by one.
-    pub fn known_sizes(&self) -> KnownSizes {
-        let preset = self.preset.map(Preset::dimensions);
-        let known = |given: Option<usize>, of: fn(&Dimensions) -> usize| given.or(preset.as_ref().map(of));
-        KnownSizes {
-            width: known(self.width, |sizes| sizes.width),
-            layers: known(self.layers, |sizes| sizes.layers),
-            heads: known(self.heads, |sizes| sizes.heads),
-            mlp_width: known(self.mlp_width, |sizes| sizes.mlp_width),
-            decoder_width: known(self.decoder_width, |sizes| sizes.decoder_width),
-            decoder_layers: known(self.decoder_layers, |sizes| sizes.decoder_layers),
-            decoder_heads: known(self.decoder_heads, |sizes| sizes.decoder_heads),
-            vocabulary: None,
-            drop_path: self.drop_path.or(preset.as_ref().map(|sizes| sizes.drop_path)),
-        }
-    }
-
-    /// Sizes of a model with fresh parameters.
-    ///
-    /// # Errors
-    /// Neither a preset nor all sizes, values out of range.
-    pub fn dimensions(&self) -> Result<Dimensions> {
-        let known = self.known_sizes();
-        let needed = |name: &str, value: Option<usize>| {
-            value.ok_or_else(|| {
-                anyhow!(
-                    "model.{name} is missing\n\
-                     hint: name a preset (model.preset = \"vit-base\", \"vit-small\", \"vit-tiny\" or \"demo\"), give all sizes, or weights to \
-                     begin with (model.init = \"weights.pth\")"
-                )
-            })
-        };
-        let usual = Preset::VitBase.dimensions();
-        let width =
-            needed(if self.preset.is_none() && self.width.is_none() { "preset" } else { "width" }, known.width)?;
-        let dimensions = Dimensions {
-            width,
-            layers: needed("layers", known.layers)?,
-            heads: needed("heads", known.heads)?,
-            mlp_width: known
-                .mlp_width
-                .filter(|_| self.mlp_width.is_some() || self.width.is_none())
-                .unwrap_or(4 * width),
-            decoder_width: needed("decoder_width", known.decoder_width)?,
-            decoder_layers: needed("decoder_layers", known.decoder_layers)?,
-            decoder_heads: needed("decoder_heads", known.decoder_heads)?,
-            drop_path: known.drop_path.unwrap_or(usual.drop_path),
-            layer_scale: self.layer_scale.unwrap_or(usual.layer_scale),
-        };
-        dimensions.check()?;
-        Ok(dimensions)
-    }
 }
 
 /// The table `[text]`: settings of the token family `text`.
@@ -387,6 +246,7 @@ impl RunConfig {
                 bail!("model.positions.{family} is {found}, expected 1 to {MAX_POSITIONS} positions");
             }
         }
+        self.model.check_init()?;
         match &self.model.init {
             Some(init) => check_below_root("model.init", init)?,
             None => {
@@ -419,7 +279,8 @@ impl RunConfig {
     pub fn empty_model(&self) -> Result<ModelConfig> {
         let text_attention = self.text.attention.unwrap_or_default();
         let (dimensions, initial_values) = (self.model.dimensions()?, self.model.initial_values.unwrap_or_default());
-        let model = ModelConfig { dimensions, initial_values, text_attention, families: Vec::new() };
+        let variant = Variant::default();
+        let model = ModelConfig { dimensions, variant, initial_values, text_attention, families: Vec::new() };
         model.check()?;
         Ok(model)
     }
@@ -431,6 +292,8 @@ impl RunConfig {
             without: self.model.init_without.clone(),
             text_attention: self.text.attention,
             initial_values: self.model.initial_values.unwrap_or_default(),
+            families: self.model.init_families.clone(),
+            pixels: self.model.init_pixels.clone(),
             seed: self.seed,
         }
     }

@@ -59,9 +59,9 @@ fn unused_rows(model: &ModelConfig, source: &impl Dataset) -> Option<String> {
 
 /// A word on samples whose positions are taken from those of another grid.
 fn other_positions(model: &ModelConfig, source: &impl Dataset) -> Option<String> {
-    let reference = model.families[model.family(source.family())?].layout.as_ref()?;
-    let own = source.layout()?;
-    PositionMap::new(reference, own).ok()??;
+    let family = &model.families[model.family(source.family())?];
+    let (reference, own) = (family.layout.as_ref()?, source.layout()?);
+    PositionMap::new(reference, own, family.interpolation).ok()??;
     let sides = |grid: &[usize]| grid.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
     Some(format!(
         "its grid of {} tokens takes positions at the same places of the model's {}; model.position_resampling = \"none\" \

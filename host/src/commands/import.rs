@@ -23,19 +23,33 @@ const SETTINGS: &str = include_str!("../../configs/imported.toml");
 
 /// Make a run from published weights
 ///
-/// The command reads a PyTorch checkpoint of the MedCoSS reference implementation (a bare state dict, or one under
-/// `model`), a .safetensors file with the same names, or a file that `medcoss export` wrote. It writes a run that
-/// stages can be added to. Sizes are read from the shapes of the tensors. The number of attention heads, which no shape
-/// shows, comes from --config, from an option, or from the usual value for that width. Code in a pickle is never
-/// executed. The command reports which tensors it read, which it left out, and why.
+/// The command writes a run that stages can be added to. It reads a PyTorch checkpoint of the MedCoSS reference
+/// implementation (a bare state dict, or one under `model`), a .safetensors file with the same names, a file that
+/// `medcoss export` wrote, or a vision transformer: of timm (with LayerScale and registers), of facebookresearch/mae
+/// (for pre-training, with its decoder, or for fine-tuning), of facebookresearch/dinov2 (with registers and SwiGLU), or
+/// a folder of Hugging Face transformers (ViTModel, ViTMAEForPreTraining, Dinov2Model) with its config.json.
+///
+/// Sizes are read from the shapes of the tensors. The number of attention heads, which no shape shows, comes from
+/// config.json, from --config, from an option, or from the usual value for that width. Code in a pickle is never
+/// executed. The command reports which tensors it read, which it left out, and why. A model that medcoss cannot
+/// represent, such as BERT, is refused.
+///
+/// A vision transformer gives the token family image its embedder. With --set model.init_families.NAME... it gives one
+/// to families with one channel (channels=1) or of volumes (depth=16, the slices of a patch). Positions for other sizes
+/// are interpolated as its library does it. Mean and deviation of pixels, from preprocessor_config.json or
+/// --set model.init_pixels..., are folded into the embedder.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss import MedCoSS_Report_Xray_CT_MR_Path_300Epo.pth --out runs/published
   medcoss import tiny.pth --out runs/tiny --config sizes.json
+  medcoss import dinov2_vitb14_pretrain.pth --out runs/dinov2
+  medcoss import mae_pretrain_vit_base.pth --out runs/mae --set model.init_families.volume.depth=16 \\
+    --set model.init_families.volume.channels=1 --set 'model.init_families.volume.value_range=[-1, 1]'
+  medcoss import rad-dino/ --out runs/rad-dino
   medcoss import exported.safetensors --out runs/back --set training.epochs=50 --set buffer.store=materialised
   medcoss stage add runs/published --modality xray --data /data/xray --set epochs=20")]
 pub(crate) struct ImportCommand {
-    /// PyTorch checkpoint or .safetensors file
+    /// PyTorch checkpoint, .safetensors file, or folder of transformers
     checkpoint: PathBuf,
     /// Run folder to write: a new or an empty folder
     #[arg(long, value_name = "DIR")]
@@ -94,7 +108,7 @@ impl ImportCommand {
         known.decoder_heads = self.decoder_heads.or(known.decoder_heads);
         let mut config =
             RunConfig::of_table(SETTINGS.parse().context("the settings of imported runs")?, &self.settings)?;
-        config.model.init = Some(self.checkpoint.file_name().context("a checkpoint is a file")?.into());
+        config.model.init = Some(self.checkpoint.file_name().context("the checkpoint has no name")?.into());
         config.model.init_without = self.without.clone();
         config.text.attention = self.text_attention.or(config.text.attention);
         config.check()?;

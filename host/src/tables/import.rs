@@ -1,7 +1,7 @@
 //! The report of an import: tensors that were read, left out and initialised.
 
 use medcoss_core::model::{FamilyTokens, TextAttention};
-use medcoss_core::weights::InitialModel;
+use medcoss_core::weights::{InitialModel, Origin};
 
 use super::Table;
 
@@ -56,5 +56,24 @@ pub(crate) fn to_text(initial: &InitialModel) -> String {
     list("Not in the file, made afresh", report.fresh.clone());
     list("Assumed", report.assumed.clone());
     list("Converted to float32", report.converted.iter().map(|(dtype, n)| format!("{n} tensors of {dtype}")).collect());
+    if !report.remarks.is_empty() {
+        text.push_str("\nThe model:\n");
+        report.remarks.iter().for_each(|remark| text.push_str(&format!("  {remark}\n")));
+    }
+    text.push_str(&licence(report.origin));
     text
+}
+
+/// Whose terms the weights are under.
+fn licence(origin: Option<Origin>) -> String {
+    let source = match origin {
+        None => "their source".into(),
+        Some(Origin::Medcoss) => "MedCoSS, whose weights and code are for non-commercial use".into(),
+        Some(Origin::Exported) => "the run that they were exported from, and of the weights that it began with".into(),
+        Some(origin @ (Origin::HuggingFaceVit | Origin::HuggingFaceVitMae | Origin::HuggingFaceDinov2)) => {
+            format!("their model card (format: {origin})")
+        }
+        Some(origin) => format!("their source (format: {origin})"),
+    };
+    format!("\nLicence: the weights, and what is trained from them, keep the terms of {source}.\n")
 }

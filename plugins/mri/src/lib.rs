@@ -22,7 +22,7 @@ use medcoss_formats::volume_survey;
 use medcoss_sdk::affine::Affine;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
-use medcoss_sdk::volume_transform::VolumeTransform;
+use medcoss_sdk::volume_transform::{PATCH, VolumeTransform};
 use medcoss_sdk::{
     Account, Dataset, Error, FileGrid, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
     SampleRecord, SampleRng, Survey, Synthesised, Tokens, View, export_plugin, intensity, sample_rng, saved_samples,
@@ -43,8 +43,10 @@ export_plugin!(mri, Mri);
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
+    /// Depth, rows and columns of a sample in voxels: multiples of `patch_size`, up to 512.
     pub size: [usize; 3],
+    /// Depth, rows and columns of a patch in voxels, from 1 to 32: 16 each, or those of the weights that the run begins with.
+    pub patch_size: [usize; 3],
     /// Preparation of scans. `sub-volumes`: along the body's axes, by the options below. `reference`: raw scans as MedCoSS prepared
     /// them, planes squeezed to `size`, in tiles of its depth at half of it as stride; the file's axes are kept and its
     /// orientation is not looked at. `prepared`: NIfTI files that MedCoSS's scripts prepared, each a sample of `size`.
@@ -89,6 +91,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             size: [16, 192, 192],
+            patch_size: [PATCH; 3],
             preparation: Preparation::SubVolumes,
             crop: Crop::Centre,
             stride: None,
@@ -119,7 +122,12 @@ impl Options {
             let found = self.foreground_percentile;
             return Err(Error::bad_request(format!("foreground_percentile is {found}; it must be from 0 to 100")));
         }
-        let transform = VolumeTransform { size: self.size, mask_ratio: self.mask_ratio, flip: self.flip };
+        let transform = VolumeTransform {
+            size: self.size,
+            patch_size: self.patch_size,
+            mask_ratio: self.mask_ratio,
+            flip: self.flip,
+        };
         transform.check()?;
         self.sub_volumes().check()?;
         let of_sub_volumes = [

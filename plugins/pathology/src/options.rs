@@ -3,7 +3,7 @@
 use medcoss_formats::aspect_ratio::AspectRatio;
 use medcoss_formats::bit_depth;
 use medcoss_sdk::Error;
-use medcoss_sdk::image_transform::ImageTransform;
+use medcoss_sdk::image_transform::{ImageTransform, PATCH};
 use medcoss_sdk::labels::LabelTable;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,10 @@ impl ChannelOrder {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Side of the square samples in pixels: a multiple of 16, up to 512.
+    /// Side of the square samples in pixels: a multiple of `patch_size`, up to 512.
     pub size: usize,
+    /// Side of a square patch in pixels, from 1 to 32: 16, or that of the weights that the run begins with.
+    pub patch_size: usize,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
     /// `kept`: the evaluation view is the centred square. `squeezed`: the whole tile is first squeezed to the square by Pillow's
@@ -80,6 +82,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             size: 224,
+            patch_size: PATCH,
             mask_ratio: 0.75,
             aspect_ratio: AspectRatio::Kept,
             channel_order: ChannelOrder::Rgb,
@@ -134,6 +137,7 @@ impl Options {
     pub(crate) fn transform(&self) -> ImageTransform {
         ImageTransform {
             size: self.size,
+            patch_size: self.patch_size,
             mask_ratio: self.mask_ratio,
             crop_scale: self.crop_scale,
             horizontal_flip: self.horizontal_flip,

@@ -1,7 +1,9 @@
 //! A small run for the targets that read one: a record, the plugins, and one finished stage of texts.
 
 use medcoss_core::buffer::BufferEntry;
-use medcoss_core::model::{FamilyConfig, FamilyTokens, ModelConfig, Preset, TextAttention};
+use medcoss_core::model::{
+    FamilyConfig, FamilyTokens, InitialValues, Interpolation, ModelConfig, Preset, TextAttention, Variant,
+};
 use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, RunLayout, StageFolder, StageState, insert_checksum};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::record::write_with_checksum;
@@ -71,13 +73,20 @@ pub fn model() -> ModelConfig {
         tokens,
         d_target: None,
         layout: None,
+        interpolation: Interpolation::Linear,
     };
     let vocabulary = VOCABULARY.lines().count();
     let families = vec![
         family(MODALITY, 0, FamilyTokens::Discrete { vocabulary }),
         family("signal", 16, FamilyTokens::Continuous { d_token: 2 }),
     ];
-    ModelConfig { dimensions, text_attention: TextAttention::Bidirectional, families }
+    ModelConfig {
+        dimensions,
+        variant: Variant::default(),
+        initial_values: InitialValues::default(),
+        text_attention: TextAttention::Bidirectional,
+        families,
+    }
 }
 
 /// A JSON document with its checksum, as in a run folder.
