@@ -100,6 +100,7 @@ fn settings_that_do_not_fit_are_refused_by_name() {
     for (import, expected) in [
         (Import { pixels: statistics(&[1.0]), ..heads(4) }, "pixel mean is [0.5], expected 3 finite numbers"),
         (Import { pixels: statistics(&[1.0, 0.0, 1.0]), ..heads(4) }, "pixel std is [1.0, 0.0, 1.0]"),
+        (Import { pixels: statistics(&[1e-320; 3]), ..heads(4) }, "values that are not finite after pixels"),
         (
             family(|family| family.channels = Some(4)),
             "model.init_families.image.channels is 4, expected 3 as in the file, or 1",

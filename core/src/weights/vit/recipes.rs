@@ -7,7 +7,7 @@ use super::super::shape_checks::check_shape;
 use super::super::tensor_file::TensorFile;
 use super::names::{BlockNames, DecoderNames, Names, QkvNames};
 use super::sizes::Sizes;
-use crate::Result;
+use crate::{Result, WeightsError};
 
 /// Values that are computed from tensors of a file.
 type Compute = Box<dyn Fn(&TensorFile) -> Result<Vec<f32>>>;
@@ -79,7 +79,19 @@ impl Source {
                 Ok(order.to_own(values, own))
             }
             Self::Constant(value) => Ok(vec![*value; own.iter().product()]),
-            Self::Computed { compute, .. } => compute(file),
+            Self::Computed { keys, compute } => {
+                let values = compute(file)?;
+                match values.iter().all(|value| value.is_finite()) {
+                    true => Ok(values),
+                    false => Err(WeightsError::Tensor {
+                        path: file.path().into(),
+                        name: keys.join(" and "),
+                        found: "values that are not finite after pixels and positions are folded in".into(),
+                        expected: "finite values".into(),
+                    }
+                    .into()),
+                }
+            }
         }
     }
 }
