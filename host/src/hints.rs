@@ -134,6 +134,7 @@ fn of_weights(error: &WeightsError) -> Option<String> {
         WeightsError::NotPublishable { .. } | WeightsError::VariantNotPublishable { .. } => {
             Some("export with --layout medcoss-rs".into())
         }
+        WeightsError::NotInTimm { .. } => Some("--layout huggingface gives the same features".into()),
         WeightsError::NoPadding { .. } => Some("leave the attention mask out".into()),
         WeightsError::UnknownFile { found, .. } if found.contains("divided") => {
             Some("write them into one file: model.save_pretrained(folder, max_shard_size=\"100GB\")".into())

@@ -139,6 +139,12 @@ pub enum WeightsError {
         /// The differences from MedCoSS's backbone.
         differences: String,
     },
+    /// A model that timm would compute otherwise.
+    #[error("timm's VisionTransformer lacks {}; it would compute other features", lacks.join(", "))]
+    NotInTimm {
+        /// What timm lacks.
+        lacks: Vec<String>,
+    },
     /// A padding mask for a family without padding.
     #[error("family {family} has no padding")]
     NoPadding {

@@ -9,7 +9,7 @@ use super::safetensors_file::write_for_pytorch;
 use crate::Result;
 use crate::confined_path::ConfinedPath;
 use crate::data::{GridAxis, GridLayout};
-use crate::model::{FamilyConfig, FamilyTokens, Model, ModelConfig, TextAttention};
+use crate::model::{FamilyConfig, FamilyTokens, Interpolation, MlpKind, Model, ModelConfig, TextAttention};
 
 /// Arguments of the module.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,12 +38,24 @@ pub struct EncoderArguments<'a> {
     pub patch: Option<Vec<usize>>,
     /// Meaning of the axes, where it is known.
     pub axes: Option<&'a [GridAxis]>,
+    /// Interpolation of the position table for samples of another grid.
+    pub interpolation: Interpolation,
+    /// Whether embedded continuous tokens are normalised.
+    pub embedding_norm: bool,
+    /// Whether there is a norm after the last block.
+    pub final_norm: bool,
+    /// Number that the norms add to the variance.
+    pub epsilon: f64,
+    /// Number of register tokens.
+    pub n_registers: usize,
+    /// Hidden layer of the MLPs.
+    pub mlp: MlpKind,
 }
 
 impl<'a> EncoderArguments<'a> {
     /// Arguments for the family number `family` of a model.
     pub fn new(config: &'a ModelConfig, family: usize) -> Self {
-        let (dimensions, family) = (&config.dimensions, &config.families[family]);
+        let (dimensions, variant, family) = (&config.dimensions, &config.variant, &config.families[family]);
         let (d_token, vocabulary) = match family.tokens {
             FamilyTokens::Continuous { d_token } => (Some(d_token), None),
             FamilyTokens::Discrete { vocabulary } => (None, Some(vocabulary)),
@@ -62,6 +74,12 @@ impl<'a> EncoderArguments<'a> {
             grid: layout.map(|layout| layout.grid.as_slice()),
             patch: patch(family, layout),
             axes: layout.map(|layout| layout.axes.as_slice()).filter(|axes| !axes.is_empty()),
+            interpolation: family.interpolation,
+            embedding_norm: variant.embedding_norm,
+            final_norm: variant.final_norm,
+            epsilon: variant.epsilon,
+            n_registers: variant.n_registers,
+            mlp: variant.mlp,
         }
     }
 }
@@ -114,7 +132,7 @@ fn module_name(path: &str, family: usize, is_continuous: bool) -> Option<String>
         format!("encoder.embedder.{rest}")
     } else if path.starts_with("encoder.") {
         path.to_string()
-    } else if is_continuous && (path == "class_token" || path.starts_with("patch_norm.")) {
+    } else if is_continuous && (["class_token", "registers"].contains(&path) || path.starts_with("patch_norm.")) {
         format!("encoder.{path}")
     } else {
         return None;
@@ -134,7 +152,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::model::{InitialValues, Preset};
+    use crate::model::{InitialValues, Preset, Variant};
     use crate::weights::TensorFile;
 
     fn config() -> ModelConfig {
@@ -145,10 +163,12 @@ mod tests {
             tokens,
             d_target: None,
             layout,
+            interpolation: Interpolation::default(),
         };
         let layout = GridLayout { grid: vec![2, 3], patch: vec![1, 4], axes: Vec::new() };
         ModelConfig {
             dimensions: Preset::Demo.dimensions(),
+            variant: Variant::default(),
             initial_values: InitialValues::default(),
             text_attention: TextAttention::Causal,
             families: vec![
@@ -186,6 +206,21 @@ mod tests {
         // Embedder 5, no class token.
         assert_eq!(exported.n_tensors, 5 + 4 * 14);
         assert_eq!(TensorFile::open(&path.path()).unwrap().shape("encoder.embedder.norm.weight").unwrap(), [96]);
+    }
+
+    #[test]
+    fn another_backbone_has_its_registers_and_its_last_norm() {
+        let variant = Variant { embedding_norm: false, final_norm: true, n_registers: 3, ..Variant::default() };
+        let (config, device) = (ModelConfig { variant, ..config() }, Device::flex());
+        let folder = tempfile::tempdir().unwrap();
+        let path = ConfinedPath::root(folder.path()).unwrap().join("model.safetensors");
+        export_encoder(&Model::new(&config, 3, 0, &device), &config, 1, &path).unwrap();
+        let file = TensorFile::open(&path.path()).unwrap();
+        assert_eq!(file.shape("encoder.registers").unwrap(), [1, 3, 96]);
+        assert_eq!(file.shape("encoder.norm.bias").unwrap(), [96]);
+        assert!(!file.tensors().keys().any(|name| name.contains("patch_norm")));
+        let arguments = EncoderArguments::new(&config, 1);
+        assert_eq!((arguments.n_registers, arguments.embedding_norm, arguments.final_norm), (3, false, true));
     }
 
     #[test]

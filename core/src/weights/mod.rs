@@ -14,6 +14,7 @@ mod published;
 mod safetensors_file;
 mod shape_checks;
 mod tensor_file;
+mod timm;
 mod vit;
 mod weights_source;
 
@@ -31,3 +32,4 @@ pub use published::{Correspondence, Order, PUBLISHED_FAMILIES, Part, UNUSED, cor
 pub use safetensors::Dtype as ElementType;
 pub use safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 pub use tensor_file::{NamedTensor, TensorFile, TensorRows};
+pub use timm::{TimmArguments, export_timm};

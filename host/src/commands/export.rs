@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::weights::{Exported, InitialModel, Layout, export};
-use medcoss_runtime::huggingface::ExportedFolder;
+use medcoss_runtime::model_folder::{ExportedFolder, FolderLayout};
 use medcoss_runtime::run::Run;
 use serde::Serialize;
 
@@ -25,13 +25,13 @@ use crate::failure::Failure;
 /// new model, and reported. The layout `medcoss-rs` has this project's names and all families. `medcoss import` reads
 /// both layouts and restores the same bits.
 ///
-/// The layout `huggingface` is a new folder with the encoder of one token family: configuration, weights, code and a model card, which
-/// `transformers` loads:
+/// The layouts `huggingface` and `timm` are a new folder with the encoder of one token family: configuration, weights, code and a model card, which
+/// `transformers` loads, and timm where it computes the same features, as those of weights that come from it:
 ///
-///   from transformers import AutoModel
 ///   model = AutoModel.from_pretrained("encoder", trust_remote_code=True)
+///   model = timm.create_model("local-dir:encoder", pretrained=True)
 #[derive(Debug, Args)]
-#[command(mut_arg("path", |out| out.help("File to write; for the layout huggingface a new folder")))]
+#[command(mut_arg("path", |out| out.help("File to write; for the layouts huggingface and timm a new folder")))]
 #[command(after_help = "Examples:
   medcoss export runs/first --out weights.safetensors
   medcoss export runs/first --out after-ct.safetensors --stage 3
@@ -48,7 +48,7 @@ pub(crate) struct Export {
     /// Export the model after this stage, from 1; 0 for the initial model [default: the latest]
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
-    /// Token family of the encoder, for the layout huggingface
+    /// Token family of the encoder, for the layouts huggingface and timm
     #[arg(long, value_name = "FAMILY")]
     family: Option<String>,
     #[command(flatten)]
@@ -60,7 +60,6 @@ enum LayoutArg {
     Medcoss,
     MedcossRs,
     Huggingface,
-    /// Refused: says why
     Timm,
     /// Refused: names the Python command that writes it
     Onnx,
@@ -77,7 +76,7 @@ enum Report {
     },
     Folder {
         folder: PathBuf,
-        layout: &'static str,
+        layout: FolderLayout,
         family: String,
         #[serde(flatten)]
         exported: ExportedFolder,
@@ -94,21 +93,18 @@ impl Export {
         let layout = match (self.layout, &self.family) {
             (LayoutArg::Medcoss, None) => Layout::Medcoss,
             (LayoutArg::MedcossRs, None) => Layout::MedcossRs,
-            (LayoutArg::Huggingface, Some(family)) => return self.export_folder(family),
-            (LayoutArg::Huggingface, None) => {
-                bail!("layout huggingface holds one token family\nhint: name it by --family; `medcoss show` lists them")
+            (LayoutArg::Huggingface, Some(family)) => return self.export_folder(FolderLayout::Huggingface, family),
+            (LayoutArg::Timm, Some(family)) => return self.export_folder(FolderLayout::Timm, family),
+            (LayoutArg::Huggingface | LayoutArg::Timm, None) => {
+                bail!("this layout holds one token family\nhint: name it by --family; `medcoss show` lists them")
             }
-            (LayoutArg::Timm, _) => bail!(
-                "layout timm cannot hold this model: timm's VisionTransformer has no norm of the embedded patches before the class token \
-                 joins them, so its features would be others\nhint: --layout huggingface gives the same features"
-            ),
             (LayoutArg::Onnx, _) => bail!(
                 "this program writes no ONNX files; the Python package of medcoss does\n\
                  hint: python -m medcoss.onnx {} --family FAMILY --out encoder.onnx",
                 self.run.display()
             ),
             (_, Some(_)) => {
-                bail!("--family belongs to --layout huggingface; the other layouts hold all token families")
+                bail!("--family belongs to the layouts huggingface and timm; others hold all token families")
             }
         };
         let inputs = [self.run.clone()];
@@ -125,10 +121,10 @@ impl Export {
         Ok(Report::File { file: out.into(), layout, exported })
     }
 
-    fn export_folder(&self, family: &str) -> Result<Report> {
+    fn export_folder(&self, layout: FolderLayout, family: &str) -> Result<Report> {
         let out = self.out.new_folder()?;
-        let exported = Run::open(&self.run)?.export_huggingface(self.stage, family, out)?;
-        Ok(Report::Folder { folder: out.into(), layout: "huggingface", family: family.into(), exported })
+        let exported = Run::open(&self.run)?.export_folder(layout, self.stage, family, out)?;
+        Ok(Report::Folder { folder: out.into(), layout, family: family.into(), exported })
     }
 }
 

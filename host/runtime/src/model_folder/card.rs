@@ -6,10 +6,13 @@ use medcoss_core::model::{FamilyConfig, FamilyTokens};
 use medcoss_core::run::StageState;
 use medcoss_core::weights::{InitialModel, Origin};
 
+use super::layout::FolderLayout;
 use crate::plugins_lock::LockedPlugin;
 
 /// What a card says of its model.
 pub(super) struct ModelCard<'a> {
+    /// Library that the folder is for.
+    pub layout: FolderLayout,
     /// Token family of the encoder.
     pub family: &'a FamilyConfig,
     /// Number of values in the exported file.
@@ -32,7 +35,7 @@ impl ModelCard<'_> {
         let family = &self.family.name;
         format!(
             "---
-library_name: transformers
+library_name: {library}
 pipeline_tag: feature-extraction
 license: other
 license_name: not-stated
@@ -46,17 +49,9 @@ arXiv 2311.17597).
 
 ## Use
 
-```python
-from transformers import AutoModel
-model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
-outputs = model({argument})
-outputs.last_hidden_state    # [B, T, D]: outputs of the last block{class_token}
-outputs.pooler_output        # [B, D]: their mean, as `medcoss embed` writes it
-```
+{usage}
 
 {input}
-
-The code of the folder runs on your machine: read `encoder_medcoss.py` and `modeling_medcoss.py` first.
 
 ## How it was made
 
@@ -80,8 +75,8 @@ State the answer here and in `license` above. The code of the folder is part of 
 ",
             self.n_parameters,
             version = env!("CARGO_PKG_VERSION"),
-            argument = self.argument(),
-            class_token = if self.is_continuous() { ", the class token first" } else { "" },
+            library = self.library(),
+            usage = self.usage(),
             input = self.input(),
             provenance = self.provenance(),
             licence_question = self.licence_question(),
@@ -92,8 +87,39 @@ State the answer here and in `license` above. The code of the folder is part of 
         matches!(self.family.tokens, FamilyTokens::Continuous { .. })
     }
 
-    fn argument(&self) -> &str {
-        if self.is_continuous() { "pixel_values" } else { "input_ids=ids, attention_mask=mask" }
+    fn library(&self) -> &str {
+        match self.layout {
+            FolderLayout::Huggingface => "transformers",
+            FolderLayout::Timm => "timm",
+        }
+    }
+
+    /// How the library loads the folder, and what its outputs are.
+    fn usage(&self) -> String {
+        let (argument, class_token) = match self.is_continuous() {
+            true => ("pixel_values", ", the class token first"),
+            false => ("input_ids=ids, attention_mask=mask", ""),
+        };
+        match self.layout {
+            FolderLayout::Huggingface => format!(
+                "```python
+from transformers import AutoModel
+model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
+outputs = model({argument})
+outputs.last_hidden_state    # [B, T, D]: outputs of the last block{class_token}
+outputs.pooler_output        # [B, D]: their mean, as `medcoss embed` writes it
+```
+
+The code of the folder runs on your machine: read `encoder_medcoss.py` and `modeling_medcoss.py` first."
+            ),
+            FolderLayout::Timm => "```python
+import timm
+model = timm.create_model(f\"local-dir:{folder}\", pretrained=True).eval()
+model.forward_features(pixel_values)    # [B, T, D]: class token, registers if there are some, patches
+model(pixel_values)                     # [B, D]: the class token, as `medcoss embed --pool cls` writes it
+```"
+            .into(),
+        }
     }
 
     /// What the model reads.
@@ -148,11 +174,9 @@ State the answer here and in `license` above. The code of the folder is part of 
     fn beginning(&self) -> String {
         match self.initial {
             None => "The run began with fresh parameters.".into(),
-            Some(initial) => format!(
-                "The run began with imported weights ({}, SHA-256 {}).",
-                origin(initial).unwrap_or("of another program"),
-                initial.source_sha256
-            ),
+            Some(initial) => {
+                format!("The run began with imported weights ({}, SHA-256 {}).", origin(initial), initial.source_sha256)
+            }
         }
     }
 
@@ -163,24 +187,25 @@ State the answer here and in `license` above. The code of the folder is part of 
                 "do those of the initial weights? The weights of MedCoSS are published for non-commercial use.".into()
             }
             Some((initial, _)) => {
-                format!("do those of the initial weights ({})?", origin(initial).unwrap_or("of another program"))
+                format!("do those of the initial weights ({})?", origin(initial))
             }
         }
     }
 }
 
 /// Origin of imported weights in words.
-fn origin(initial: &InitialModel) -> Option<&'static str> {
-    Some(match initial.report.origin? {
-        Origin::Medcoss => "of MedCoSS's reference implementation",
-        Origin::UniPerceiver => "of Uni-Perceiver",
-        Origin::Exported => "exported by medcoss from another run",
-    })
+fn origin(initial: &InitialModel) -> String {
+    match initial.report.origin {
+        None => "of another program".into(),
+        Some(Origin::Exported) => "exported by medcoss from another run".into(),
+        Some(origin) => format!("in the format of {origin}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use medcoss_core::data::GridLayout;
+    use medcoss_core::model::Interpolation;
 
     use super::*;
 
@@ -194,9 +219,11 @@ mod tests {
             tokens: FamilyTokens::Continuous { d_token: 384 },
             d_target: None,
             layout: Some(layout),
+            interpolation: Interpolation::default(),
         };
         let card = |family: &FamilyConfig| {
             let card = ModelCard {
+                layout: FolderLayout::Huggingface,
                 family,
                 n_parameters: 7,
                 strategy: "medcoss",

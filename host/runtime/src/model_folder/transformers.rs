@@ -1,31 +1,8 @@
-//! A folder that `transformers` loads: the encoder of one token family with its code, configuration and model card.
-//!
-//! ```text
-//! config.json               arguments of the encoder
-//! model.safetensors         its parameters
-//! *_medcoss.py              its code, the same as in the Python package
-//! preprocessor_config.json  images: size and range of pixels
-//! README.md                 model card
-//! ```
-//!
-//! Nothing in the folder names a sample, a file of the data or a path.
+//! Files that `transformers` reads beside weights and card: configuration, preprocessor, and the encoder's code, the same as in the Python package.
 
-mod card;
-
-use std::path::Path;
-
-use anyhow::{Context, Result};
-use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::model::{FamilyTokens, ModelConfig};
-use medcoss_core::run::{write_atomically, write_folder};
-use medcoss_core::weights::{EncoderArguments, export_encoder};
-use serde::Serialize;
+use medcoss_core::weights::EncoderArguments;
 use serde_json::{Value, json};
-
-use self::card::ModelCard;
-use crate::encoding::family_of;
-use crate::plugins_lock::PluginsLock;
-use crate::run::Run;
 
 /// Code of the folder, by file name.
 const CODE: [(&str, &str); 4] = [
@@ -41,55 +18,15 @@ const CODE: [(&str, &str); 4] = [
     ),
 ];
 
-/// Summary of an export.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ExportedFolder {
-    /// Number of tensors.
-    pub n_tensors: usize,
-    /// Number of values.
-    pub n_values: usize,
-    /// Names of the files.
-    pub files: Vec<String>,
-}
-
-impl Run {
-    /// Writes the encoder of a token family after a stage (the latest for none, the initial model for 0) to a folder for
-    /// `transformers`. A folder that was there is replaced.
-    ///
-    /// # Errors
-    /// A stage or a family that the run does not have, damaged files, a folder that cannot be written.
-    pub fn export_huggingface(&self, stage: Option<usize>, family: &str, out: &Path) -> Result<ExportedFolder> {
-        let stored = self.model(stage)?;
-        let at = family_of(&stored, family)?;
-        let model = stored.load(&medcoss_core::device::by_name("cpu")?)?;
-        let last = stage.unwrap_or(self.states.len());
-        let plugins = PluginsLock::read(&self.layout.plugins_lock()).map(|lock| lock.plugin).unwrap_or_default();
-        let card = ModelCard {
-            family: &stored.config.families[at],
-            n_parameters: 0,
-            strategy: self.config.strategy.name.name(),
-            seed: self.config.seed,
-            stages: &self.states[..last],
-            plugins: &plugins,
-            initial: self.initial.as_ref(),
-        };
-        let mut summary = ExportedFolder { n_tensors: 0, n_values: 0, files: Vec::new() };
-        write_folder(&ConfinedPath::of_user(out)?, |folder| {
-            let exported = export_encoder(&model, &stored.config, at, &folder.join("model.safetensors"))?;
-            (summary.n_tensors, summary.n_values) = (exported.n_tensors, exported.n_values);
-            let card = ModelCard { n_parameters: exported.n_values, ..card }.to_markdown();
-            let arguments = EncoderArguments::new(&stored.config, at);
-            let mut texts = vec![("README.md", card), ("config.json", pretty(&configuration(&arguments)))];
-            texts.extend(image_processor(&stored.config, at).map(|it| ("preprocessor_config.json", pretty(&it))));
-            texts.extend(CODE.map(|(name, code)| (name, code.to_string())));
-            summary.files =
-                texts.iter().map(|(name, _)| name.to_string()).chain(["model.safetensors".into()]).collect();
-            texts.iter().try_for_each(|(name, text)| write_atomically(&folder.join(name), text.as_bytes()))
-        })
-        .with_context(|| format!("cannot write {}", out.display()))?;
-        summary.files.sort();
-        Ok(summary)
-    }
+/// The files, by name.
+pub(super) fn files(config: &ModelConfig, family: usize) -> Vec<(&'static str, String)> {
+    let configuration = configuration(&EncoderArguments::new(config, family));
+    let mut files = vec![("config.json", format!("{configuration:#}\n"))];
+    files.extend(
+        image_processor(config, family).map(|processor| ("preprocessor_config.json", format!("{processor:#}\n"))),
+    );
+    files.extend(CODE.map(|(name, code)| (name, code.to_string())));
+    files
 }
 
 /// Content of `config.json`.
@@ -131,14 +68,10 @@ fn image_processor(config: &ModelConfig, family: usize) -> Option<Value> {
     })
 }
 
-fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
-}
-
 #[cfg(test)]
 mod tests {
     use medcoss_core::data::GridLayout;
-    use medcoss_core::model::{FamilyConfig, InitialValues, Preset, TextAttention};
+    use medcoss_core::model::{FamilyConfig, InitialValues, Interpolation, Preset, TextAttention, Variant};
 
     use super::*;
 
@@ -151,9 +84,11 @@ mod tests {
             tokens: FamilyTokens::Continuous { d_token },
             d_target: None,
             layout: Some(layout),
+            interpolation: Interpolation::default(),
         };
         ModelConfig {
             dimensions: Preset::Demo.dimensions(),
+            variant: Variant::default(),
             initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: vec![family],

@@ -1,4 +1,4 @@
-//! The folder that `export --layout huggingface` writes. `sdk/python/package/tests` loads one with `transformers`.
+//! Folders that `export --layout huggingface` and `timm` write. `sdk/python/package/tests` loads them with these libraries.
 
 use std::fs;
 
@@ -71,6 +71,13 @@ fn an_encoder_is_exported_with_its_code_and_a_card() {
         let content = fs::read(path("encoder").join(file)).unwrap();
         assert!(!String::from_utf8_lossy(&content).contains(&text(place.path())), "{file} names a path");
     }
+    let (timm, out) = (["export", &run, "--layout", "timm", "--family", "image"], at("timm"));
+    let error = refused(medcoss(&[&timm[..], &["--out", &out]].concat()));
+    assert!(
+        error.contains("a norm of the embedded patches") && error.contains("hint: --layout huggingface"),
+        "{error}"
+    );
+    assert!(!path("timm").exists());
     // The same command writes the same bytes.
     succeeded(export(&["--family", "image", "--out", &at("again")]));
     for file in files {
@@ -91,10 +98,13 @@ fn what_a_layout_cannot_hold_is_said() {
     fs::write(path("mine/thesis.txt"), "years of work").unwrap();
     let mine = text(&path("mine"));
     for (arguments, expected) in [
-        (["--layout", "timm", "--out", &out], "timm's VisionTransformer has no norm"),
+        (["--layout", "timm", "--out", &out], "name it by --family"),
         (["--layout", "onnx", "--out", &out], "python -m medcoss.onnx"),
         (["--layout", "huggingface", "--out", &out], "name it by --family"),
-        (["--layout=medcoss-rs", "--family=image", "--out", &out], "--family belongs to --layout huggingface"),
+        (
+            ["--layout=medcoss-rs", "--family=image", "--out", &out],
+            "--family belongs to the layouts huggingface and timm",
+        ),
         (["--layout=huggingface", "--family=image", "--out", &mine], "name a new folder"),
     ] {
         let error = refused(medcoss(&[&["export", &run], arguments.as_slice()].concat()));
