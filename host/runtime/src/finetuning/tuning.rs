@@ -18,7 +18,6 @@ use medcoss_core::run::{
     CHECKSUM_PLACEHOLDER, FORMAT, sha256_of_content, write_atomically, write_folder, write_manifest,
 };
 use medcoss_plugin_host::PluginRegistry;
-use serde::Serialize;
 
 use super::finetune_report::FinetuneReport;
 use super::page;
