@@ -37,8 +37,21 @@ fn features_of_an_imported_encoder_are_those_of_its_library_at_other_sizes() {
         let pool = if name.ends_with("class") { "cls" } else { "none" };
         let (out, input) = (text(&path("features.safetensors")), format!("{image}.image"));
         let (run, tensors) = (text(&path(run)), text(&numbers));
-        let of = ["embed", &run, "--tensors", &tensors, "--input", &input, "--family", "image"];
-        succeeded(medcoss(&[&of[..], &["--pool", pool, "--out", &out, "--force"]].concat()));
+        succeeded(medcoss(&[
+            "embed",
+            &run,
+            "--tensors",
+            &tensors,
+            "--input",
+            &input,
+            "--family",
+            "image",
+            "--pool",
+            pool,
+            "--out",
+            &out,
+            "--force",
+        ]));
         let found = TensorFile::open(&path("features.safetensors")).unwrap().floats("features").unwrap();
         let expected = TensorFile::open(&weights(file)).unwrap().floats(name).unwrap();
         let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
@@ -85,14 +98,10 @@ fn the_example_begins_with_dinov2_and_adds_ct() {
 
     // Killed within its second stage, and resumed: the same bytes.
     let stopped = text(&path("stopped"));
-    let mut child =
-        command(["pretrain", &config, "--out", &stopped]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let arguments = ["pretrain", config.as_str(), "--out", stopped.as_str()];
+    let mut child = command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let checkpoint = path("stopped/stages/02-ct/checkpoint-00001");
-    let mut is_over = false;
-    wait_until("a checkpoint of the second stage", || {
-        is_over = child.try_wait().unwrap().is_some();
-        is_over || checkpoint.exists()
-    });
+    wait_until("a checkpoint of the second stage", || child.try_wait().unwrap().is_some() || checkpoint.exists());
     child.kill().unwrap();
     child.wait().unwrap();
     succeeded(medcoss(&["resume", &stopped, "--data-root", &text(place.path()), "--quiet"]));

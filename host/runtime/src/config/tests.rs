@@ -1,5 +1,7 @@
 //! Tests of the configuration.
 
+use medcoss_core::model::Preset;
+
 use super::*;
 
 const MINIMAL: &str = r#"
