@@ -39,6 +39,7 @@ mod rng;
 mod sample_id;
 pub mod saved_samples;
 pub mod signal;
+pub mod survey;
 pub mod table;
 pub mod text_encoding;
 pub mod volume;

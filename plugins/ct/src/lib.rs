@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::crop::Crop;
 use medcoss_formats::foreground::Foreground;
-use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, ReferenceSteps};
+use medcoss_formats::reference_preparation::{Preparation, ReferenceSteps};
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::SubVolumeSettings;
 use medcoss_formats::volume_samples::{VolumeSamples, VolumeSettings};
-use medcoss_formats::volume_source::{FILE_FORMATS, MissingRescale, ScanRules};
+use medcoss_formats::volume_source::{FILE_FORMATS, Hdf5Rules, MissingRescale, ScanRules, SliceAxis};
 use medcoss_formats::volume_survey;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
@@ -76,6 +76,13 @@ pub struct Options {
     /// Whether derived DICOM images, such as reformats and projections (Image Type DERIVED with MPR, MIP or REFORMATTED),
     /// are scans as well.
     pub reformats: bool,
+    /// Name of the dataset with the scan in HDF5 files: `image`, `volumes/raw`. Not needed where each file has one dataset of three axes.
+    pub dataset: Option<String>,
+    /// The same of masks in HDF5 files, which may be the files of the scans themselves.
+    pub mask_dataset: Option<String>,
+    /// The axis of datasets in HDF5 files that is depth. `last`: they are arrays of x, y and slices, from right to left, anterior to
+    /// posterior and inferior to superior. `first`: of slices, rows and columns.
+    pub slice_axis: SliceAxis,
     /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
     /// Memory in MiB for a cache of decoded scans, 4 bytes a voxel. Where all scans fit, each is decoded once. Otherwise only the
@@ -98,6 +105,9 @@ impl Default for Options {
             hu_range: [-1024.0, 1024.0],
             missing_rescale: MissingRescale::Refuse,
             reformats: false,
+            dataset: None,
+            mask_dataset: None,
+            slice_axis: SliceAxis::Last,
             flip: true,
             cache_mb: 512,
         }
@@ -126,32 +136,28 @@ impl Options {
             flip: self.flip,
         };
         transform.check()?;
-        self.sub_volumes().check()?;
-        let of_sub_volumes = [
-            ("crop", self.crop != Crop::Centre),
-            ("stride", self.stride.is_some()),
-            ("stride_in_plane", self.stride_in_plane.is_some()),
-            ("spacing_mm", self.spacing_mm.is_some()),
-        ];
-        self.preparation.check_without(&of_sub_volumes)?;
+        let sub_volumes = self.sub_volumes();
+        sub_volumes.check()?;
+        self.preparation.check_without(&sub_volumes)?;
         Ok(transform)
     }
 
-    /// Which DICOM files are scans, and what is outside of a scan: air.
+    /// Which files are scans, and what is outside of a scan: air.
     fn scans(&self) -> ScanRules {
         let Self { reformats, missing_rescale, hu_range: [air, _], .. } = *self;
-        ScanRules { reformats, missing_rescale: Some(missing_rescale), outside: air, ..ScanRules::CT }
+        let (missing_rescale, hdf5) = (Some(missing_rescale), self.hdf5());
+        ScanRules { reformats, missing_rescale, outside: air, hdf5, ..ScanRules::CT }
+    }
+
+    /// What is read of HDF5 files.
+    fn hdf5(&self) -> Hdf5Rules {
+        let Self { dataset, mask_dataset, slice_axis, .. } = self;
+        Hdf5Rules { dataset: dataset.clone(), mask_dataset: mask_dataset.clone(), slice_axis: *slice_axis }
     }
 
     /// How scans become samples.
     fn samples(&self) -> VolumeSettings {
-        let Self { size, hu_range, cache_mb, .. } = *self;
-        let steps = match self.preparation {
-            Preparation::SubVolumes => return VolumeSettings::SubVolumes(self.sub_volumes()),
-            Preparation::Reference => ReferenceSteps::Ct { hu_range },
-            Preparation::Prepared => ReferenceSteps::Prepared,
-        };
-        VolumeSettings::Reference(ReferenceSettings { size, steps, cache_mb, scans: self.scans() })
+        VolumeSettings::of(self.preparation, self.sub_volumes(), ReferenceSteps::Ct { hu_range: self.hu_range })
     }
 
     /// How scans are cut into sub-volumes.

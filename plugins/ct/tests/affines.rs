@@ -9,7 +9,7 @@ use medcoss_ct::{Ct, Options, Scans};
 use medcoss_formats::crop::Crop;
 use medcoss_formats::dicom::write::Modality as DicomModality;
 use medcoss_formats::dicom_series_write::DicomSeries;
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, in_file_order};
 use medcoss_formats::reference_preparation::Preparation;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Continuous, Dataset, Geometry, Modality, OpenRequest, Patches, Sample, View, patch, sample_rng};
@@ -54,7 +54,7 @@ fn write_nifti(folder: &Path, facing: &str) -> Array {
     let file = NiftiFile {
         size: &size,
         stored_values: &values,
-        datatype: Datatype::F32,
+        datatype: NumberType::F32,
         placement,
         scaling: [1.0, 0.0],
         big_endian: false,
@@ -213,7 +213,7 @@ fn voxels_of_samples_are_found_in_files_that_the_reference_prepares() {
     let file = NiftiFile {
         size: &file_size,
         stored_values: &values,
-        datatype: Datatype::F32,
+        datatype: NumberType::F32,
         placement,
         scaling: [1.0, 0.0],
         big_endian: true,
@@ -268,7 +268,7 @@ fn the_brightest_voxel_of_a_sample_is_the_brightest_of_the_file() {
     let file = NiftiFile {
         size: &file_size,
         stored_values: &values,
-        datatype: Datatype::I16,
+        datatype: NumberType::I16,
         placement,
         scaling: [1.0, 0.0],
         big_endian: false,

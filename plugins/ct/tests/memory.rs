@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use medcoss_ct::{Ct, Options};
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, Placement};
 use medcoss_sdk::{Continuous, Dataset, Geometry, Modality, OpenRequest, Patches, Sample, View, sample_rng};
 use medcoss_test_support::process::is_alone;
 
@@ -30,7 +30,7 @@ fn write(path: &Path, placement: Placement) {
     let file = NiftiFile {
         size: &[SIDE; 3],
         stored_values: &[],
-        datatype: Datatype::I16,
+        datatype: NumberType::I16,
         placement,
         scaling: [1.0, 0.0],
         big_endian: false,

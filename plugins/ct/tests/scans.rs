@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_ct::{Ct, Options, Scans};
 use medcoss_formats::dicom::write::{DicomFile, Modality as Kind, Place};
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, Placement};
 use medcoss_formats::reference_preparation::Preparation;
 use medcoss_formats::volume_source::MissingRescale;
 use medcoss_sdk::{Dataset, Error, Modality, OpenRequest, Patches, Sample, View, sample_rng};
@@ -25,7 +25,7 @@ fn write(folder: &Path, name: &str, size: [u16; 3], first: &[f64]) {
     let mut stored_values = vec![0.0; size.iter().map(|&n| usize::from(n)).product()];
     stored_values[..first.len()].copy_from_slice(first);
     let placement = Placement::Sform([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]]);
-    let (datatype, scaling, big_endian) = (Datatype::F32, [1.0, 0.0], false);
+    let (datatype, scaling, big_endian) = (NumberType::F32, [1.0, 0.0], false);
     let file = NiftiFile { size: &size, stored_values: &stored_values, datatype, placement, scaling, big_endian };
     file.write(&folder.join(name)).unwrap();
 }

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::crop::Crop;
 use medcoss_formats::foreground::Foreground;
-use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, ReferenceSteps};
+use medcoss_formats::reference_preparation::{Preparation, ReferenceSteps};
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
 use medcoss_formats::sub_volumes::SubVolumeSettings;
 use medcoss_formats::volume_samples::{VolumeSamples, VolumeSettings};
-use medcoss_formats::volume_source::{FILE_FORMATS, ScanRules};
+use medcoss_formats::volume_source::{FILE_FORMATS, Hdf5Rules, ScanRules, SliceAxis};
 use medcoss_formats::volume_survey;
 use medcoss_sdk::affine::Affine;
 use medcoss_sdk::label_map::LabelMap;
@@ -80,6 +80,13 @@ pub struct Options {
     /// Whether derived DICOM images, such as reformats and projections (Image Type DERIVED with MPR, MIP or REFORMATTED),
     /// are scans as well.
     pub reformats: bool,
+    /// Name of the dataset with the scan in HDF5 files: `image`, `volumes/raw`. Not needed where each file has one dataset of three axes.
+    pub dataset: Option<String>,
+    /// The same of masks in HDF5 files, which may be the files of the scans themselves.
+    pub mask_dataset: Option<String>,
+    /// The axis of datasets in HDF5 files that is depth. `last`: they are arrays of x, y and slices, from right to left, anterior to
+    /// posterior and inferior to superior. `first`: of slices, rows and columns.
+    pub slice_axis: SliceAxis,
     /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
     /// Memory in MiB for a cache of decoded scans, 4 bytes a voxel. Where all scans fit, each is decoded once. Otherwise only the
@@ -103,6 +110,9 @@ impl Default for Options {
             percentiles: [0.2, 99.8],
             standardise: true,
             reformats: false,
+            dataset: None,
+            mask_dataset: None,
+            slice_axis: SliceAxis::Last,
             flip: true,
             cache_mb: 512,
         }
@@ -129,14 +139,9 @@ impl Options {
             flip: self.flip,
         };
         transform.check()?;
-        self.sub_volumes().check()?;
-        let of_sub_volumes = [
-            ("crop", self.crop != Crop::Centre),
-            ("stride", self.stride.is_some()),
-            ("stride_in_plane", self.stride_in_plane.is_some()),
-            ("spacing_mm", self.spacing_mm.is_some()),
-        ];
-        self.preparation.check_without(&of_sub_volumes)?;
+        let sub_volumes = self.sub_volumes();
+        sub_volumes.check()?;
+        self.preparation.check_without(&sub_volumes)?;
         if self.preparation == Preparation::Reference && !self.standardise {
             return Err(Error::bad_request(
                 "standardise is false, and preparation is \"reference\", which standardises each tile\n\
@@ -146,20 +151,20 @@ impl Options {
         Ok(transform)
     }
 
-    /// Which DICOM files are scans.
+    /// Which files are scans.
     fn scans(&self) -> ScanRules {
-        ScanRules { reformats: self.reformats, ..ScanRules::MR }
+        ScanRules { reformats: self.reformats, hdf5: self.hdf5(), ..ScanRules::MR }
+    }
+
+    /// What is read of HDF5 files.
+    fn hdf5(&self) -> Hdf5Rules {
+        let Self { dataset, mask_dataset, slice_axis, .. } = self;
+        Hdf5Rules { dataset: dataset.clone(), mask_dataset: mask_dataset.clone(), slice_axis: *slice_axis }
     }
 
     /// How scans become samples.
     fn samples(&self) -> VolumeSettings {
-        let Self { size, percentiles, cache_mb, .. } = *self;
-        let steps = match self.preparation {
-            Preparation::SubVolumes => return VolumeSettings::SubVolumes(self.sub_volumes()),
-            Preparation::Reference => ReferenceSteps::Mri { percentiles },
-            Preparation::Prepared => ReferenceSteps::Prepared,
-        };
-        VolumeSettings::Reference(ReferenceSettings { size, steps, cache_mb, scans: self.scans() })
+        VolumeSettings::of(self.preparation, self.sub_volumes(), ReferenceSteps::Mri { percentiles: self.percentiles })
     }
 
     /// How scans are cut into sub-volumes.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::dicom::write::Modality;
 use medcoss_formats::dicom_series_write::DicomSeries;
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, in_file_order};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, serde_json};
@@ -36,7 +36,7 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         let file = NiftiFile {
             size: &size,
             stored_values: &stored_values,
-            datatype: if is_byte { Datatype::U8 } else { Datatype::F32 },
+            datatype: if is_byte { NumberType::U8 } else { NumberType::F32 },
             placement,
             scaling: [1.0, 0.0],
             big_endian: index % 5 == 4,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, in_file_order};
 use medcoss_mri::{Mri, Options, Scans};
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Dataset, Modality, OpenRequest, Patches, Sample, View, patch, sample_rng, serde_json};
@@ -22,7 +22,7 @@ fn write(folder: &Path, facing: &str) -> ([usize; 3], f64, [f64; 3]) {
     let file = NiftiFile {
         size: &size,
         stored_values: &values,
-        datatype: Datatype::F32,
+        datatype: NumberType::F32,
         placement,
         scaling: [1.0, 0.0],
         big_endian: false,

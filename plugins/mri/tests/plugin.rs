@@ -8,7 +8,7 @@ fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
     (own.grid.clone(), own.d_token, own.n_masked)
 }
 
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, Placement};
 use medcoss_mri::{Mri, Options, Scans};
 use medcoss_sdk::{
     Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, patch,
@@ -163,7 +163,7 @@ fn write_scan(path: &Path, slices: u16, value: impl Fn(usize) -> f64) {
     NiftiFile {
         size: &[24, 20, slices],
         stored_values: &values,
-        datatype: Datatype::F32,
+        datatype: NumberType::F32,
         placement: Placement::Sform([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]]),
         scaling: [1.0, 0.0],
         big_endian: false,

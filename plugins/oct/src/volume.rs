@@ -19,7 +19,7 @@ use crate::pgm;
 
 /// File formats that are read, for display.
 pub(crate) const FILE_FORMATS: &[&str] = &[
-    "folders of numbered slices (PNG, JPEG, TIFF, PGM)",
+    "folders of numbered slices (PNG, JPEG, TIFF, BMP, PGM)",
     "DICOM, single- and multi-frame (.dcm, .dicom, .ima, or by content)",
 ];
 

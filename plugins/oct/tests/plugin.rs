@@ -122,7 +122,7 @@ fn a_training_sample_depends_on_its_seed_alone() {
     }
 }
 
-/// Slices as PNG of 8 and 16 bits and in colour, as PGM and as DICOM all give the same tokens, whose values are
+/// Slices as PNG of 8 and 16 bits and in colour, as PGM, as BMP and as DICOM all give the same tokens, whose values are
 /// computed by hand.
 #[test]
 fn tokens_are_few_slices_and_many_pixels_in_every_format() {
@@ -131,7 +131,7 @@ fn tokens_are_few_slices_and_many_pixels_in_every_format() {
         std::fs::create_dir(base.path().join(name)).unwrap();
         base.path().join(name)
     };
-    let [eight, sixteen, colour, pgm] = ["eight", "sixteen", "colour", "pgm"].map(folder);
+    let [eight, sixteen, colour, pgm, bmp] = ["eight", "sixteen", "colour", "pgm", "bmp"].map(folder);
     for number in 0..4 {
         let slice = slice(number);
         // Names in another order than numbers.
@@ -143,6 +143,7 @@ fn tokens_are_few_slices_and_many_pixels_in_every_format() {
         RgbImage::from_fn(6, 4, |x, y| image::Rgb([slice.get_pixel(x, y).0[0]; 3])).save(colour.join(&name)).unwrap();
         let content = [b"P5 6 4 255\n".as_slice(), slice.as_raw()].concat();
         std::fs::write(pgm.join(format!("scan{}.pgm", number + 8)), content).unwrap();
+        slice.save(bmp.join(format!("scan{}.bmp", number + 8))).unwrap();
     }
     let frames: Vec<Vec<u8>> = (0..4).map(|number| slice(number).into_raw()).collect();
     let file = MultiFrameFile {
@@ -153,9 +154,10 @@ fn tokens_are_few_slices_and_many_pixels_in_every_format() {
         frames: WrittenFrames::Native(&frames),
     };
     file.write(&base.path().join("volume.dcm")).unwrap();
-    let dataset = open(base.path(), &["eight", "sixteen", "colour", "pgm", "volume.dcm"], plain()).unwrap();
-    assert_eq!(dataset.len(), 5);
-    for index in 0..5 {
+    let data = ["eight", "sixteen", "colour", "pgm", "bmp", "volume.dcm"];
+    let dataset = open(base.path(), &data, plain()).unwrap();
+    assert_eq!(dataset.len(), data.len());
+    for index in 0..data.len() {
         let (tokens, ..) = load(&dataset, index, View::Evaluation, 0).unwrap();
         for (token, values) in tokens.chunks_exact(12).enumerate() {
             let (depth, row, column) = (token / 4, token / 2 % 2, token % 2);

@@ -2,65 +2,37 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::image_survey::ImageSurvey;
-use medcoss_sdk::serde_json::json;
-use medcoss_sdk::{Error, Fact, Found, FoundFile, SuitedOption, Survey};
+use medcoss_formats::image_survey::{ImageSurvey, Sureness};
+use medcoss_sdk::survey::nothing_found;
+use medcoss_sdk::{Error, Fact, FoundFile, Survey};
 
 use crate::options::Options;
 use crate::tiles;
 
-/// How sure image files in colour can be: photographs are in colour as well.
-const SURE_OF_COLOUR: f64 = 0.7;
-/// The same without colour.
-const SURE_OF_GREY: f64 = 0.05;
-/// Side of a patch, and of samples by default.
-const PATCH: usize = 16;
-const SIDE: usize = 224;
+/// Photographs are in colour as well.
+const SURENESS: Sureness = Sureness { of_grey: 0.05, of_colour: 0.7 };
 
 /// Looks at data.
 ///
 /// # Errors
 /// None for data without images: they have the fit 0.
 pub(crate) fn survey(base: &Path, data: &[PathBuf]) -> Result<Survey, Error> {
-    let Found { files, account } = match tiles::find(base, data) {
+    let found = match tiles::find(base, data) {
         Ok(found) => found,
-        Err(error) => {
-            let why = error.message().lines().next().unwrap_or("no image was found").to_owned();
-            return Ok(Survey { why, ..Survey::default() });
-        }
+        Err(error) => return Ok(nothing_found(&error)),
     };
     let min_side = Options::default().slide_min_side;
-    let (slides, images): (Vec<&FoundFile>, Vec<&FoundFile>) =
-        files.iter().partition(|file| tiles::is_slide(file, min_side));
+    let images: Vec<&FoundFile> = found.files.iter().filter(|file| !tiles::is_slide(file, min_side)).collect();
     let looked = ImageSurvey::of(&images);
-    let colourful = looked.colourful_share();
-    let of_images =
-        if looked.n_images == 0 { 0.0 } else { SURE_OF_COLOUR * colourful + SURE_OF_GREY * (1.0 - colourful) };
-    let kept = files.len() as f64 / (files.len() + account.left_out().len()).max(1) as f64;
-    let fit = kept * (slides.len() as f64 + images.len() as f64 * of_images) / files.len().max(1) as f64;
-    let mut why = Vec::new();
-    if !slides.is_empty() {
-        why.push(format!("{} files are slides", slides.len()));
-    }
-    if looked.n_images > 0 {
-        why.push(format!(
-            "{} of {} image files that were looked at are in colour",
-            looked.n_colourful, looked.n_images
-        ));
-    }
-    let why = if why.is_empty() { "no image could be looked at".into() } else { why.join("; ") };
-    let mut survey = Survey { fit: fit.clamp(0.0, 1.0), why, ..Survey::default() };
-    survey.facts.push(Fact { name: "slides".into(), value: slides.len().to_string() });
+    let n_slides = found.files.len() - images.len();
+    let looked_at =
+        format!("{} of {} image files that were looked at are in colour", looked.n_colourful, looked.n_images);
+    let mut survey = looked.survey(&found, (n_slides, "slides"), SURENESS, &looked_at);
+    survey.facts.push(Fact { name: "slides".into(), value: n_slides.to_string() });
     survey.facts.push(Fact { name: "tiles".into(), value: images.len().to_string() });
-    let [rows, columns] = looked.size;
-    if looked.n_images > 0 {
-        let value = format!("{rows} x {columns}, median of {} tiles", looked.n_images);
-        survey.facts.push(Fact { name: "pixels".into(), value });
-        let side = rows.min(columns) / PATCH * PATCH;
-        if slides.is_empty() && (PATCH..SIDE).contains(&side) {
-            let reason = format!("tiles of {rows} x {columns} would be enlarged by the default, {SIDE}");
-            survey.options.push(SuitedOption { name: "size".into(), value: json!(side), reason });
-        }
+    looked.add_size("tiles", &mut survey);
+    if n_slides == 0 {
+        looked.propose_size("tiles", &mut survey);
     }
     Ok(survey)
 }

@@ -28,8 +28,12 @@ use crate::slide_formats::{self, REMEDY};
 use crate::tissue::tiles_with_tissue;
 
 /// File formats that are read, for display.
+#[cfg(not(feature = "openslide"))]
+pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", "BMP", "DICOM", SLIDES];
+#[cfg(feature = "openslide")]
 pub const FILE_FORMATS: &[&str] =
-    &["PNG", "JPEG", "TIFF", "BMP", "DICOM", "whole slides: Aperio SVS, Leica SCN, OME-TIFF, tiled TIFF, DICOM"];
+    &["PNG", "JPEG", "TIFF", "BMP", "DICOM", SLIDES, "by OpenSlide: Hamamatsu NDPI and VMS, MIRAX, Ventana BIF"];
+const SLIDES: &str = "whole slides: Aperio SVS, Leica SCN, OME-TIFF, tiled TIFF, DICOM";
 
 /// Slides that are kept open between samples. A slide's table of tiles can take megabytes to read anew.
 const MAX_OPEN_SLIDES: usize = 32;
@@ -46,8 +50,11 @@ const SLOW_MILLION: usize = 16;
 /// Those of [`find_files_by_content`].
 pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
     let inclusion = |path: &Path, name: &str| match slide_formats::unread(name) {
-        _ if image_file::has_known_extension(name) || slide_formats::is_slide_in_tiff(name) => Inclusion::Included,
-        Some(format) => Inclusion::Excluded(slide_formats::reason(format).into()),
+        _ if image_file::has_known_extension(name) || slide_formats::is_slide(name) => Inclusion::Included,
+        Some(format) => {
+            let remedy = slide_formats::remedy(name);
+            Inclusion::Excluded(format!("a slide in {format}, which is not read ({remedy})").into())
+        }
         None => dicom::slide::inclusion(path, name),
     };
     let mut found = find_files_by_content(base, entries, inclusion, &FILE_FORMATS.join(", "))?;
@@ -404,8 +411,9 @@ fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
     let name = file.id.to_lowercase();
     if let Some(format) = slide_formats::unread(&name) {
         return Err(Error::unsupported(format!(
-            "{} is a slide in {format}, which is not read\nhint: {REMEDY}",
-            file.id
+            "{} is a slide in {format}, which is not read\nhint: {}",
+            file.id,
+            slide_formats::remedy(&name)
         )));
     }
     if !is_slide(file, options.slide_min_side) {
@@ -432,7 +440,7 @@ pub(crate) fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     if [".png", ".jpg", ".jpeg", ".bmp"].iter().any(|extension| name.ends_with(extension)) {
         return false;
     }
-    slide_formats::is_slide_in_tiff(&name)
+    slide_formats::is_slide(&name)
         || dicom::slide::is_slide(&file.path)
         || TiffSlide::open(&file.path).is_ok_and(|slide| {
             let (full, layout) = (slide.levels()[0], slide.layout());

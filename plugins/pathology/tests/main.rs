@@ -5,4 +5,6 @@
 mod account;
 mod affines;
 mod memory;
+#[cfg(feature = "openslide")]
+mod openslide;
 mod plugin;

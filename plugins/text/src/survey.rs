@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::serde_json::{self, Value, json};
+use medcoss_sdk::survey::nothing_found;
 use medcoss_sdk::text_encoding::decode;
 use medcoss_sdk::{Error, Fact, Found, FoundFile, SuitedOption, Survey};
 
@@ -42,10 +43,7 @@ struct Looked {
 pub(crate) fn survey(base: &Path, data: &[PathBuf]) -> Result<Survey, Error> {
     let Found { files, account } = match read::find(base, data, None) {
         Ok(found) => found,
-        Err(error) => {
-            let why = error.message().lines().next().unwrap_or("no text was found").to_owned();
-            return Ok(Survey { why, ..Survey::default() });
-        }
+        Err(error) => return Ok(nothing_found(&error)),
     };
     let n = files.len().min(MAX_FILES);
     let mut looked = Looked::default();

@@ -45,7 +45,7 @@ pub enum Crop {
 pub(crate) type Start = [usize; 3];
 
 /// Settings of the sub-volumes of scans.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SubVolumeSettings {
     /// `[depth, rows, columns]` of a sub-volume in voxels.
     pub size: [usize; 3],

@@ -27,6 +27,18 @@ pub mod group_by;
 #[cfg(feature = "nifti")]
 mod gzip_stream;
 #[cfg(feature = "volume")]
+mod hdf5;
+#[cfg(feature = "dicom")]
+pub mod hdf5_choice;
+#[cfg(feature = "volume")]
+mod hdf5_datasets;
+#[cfg(feature = "volume")]
+mod hdf5_rows;
+#[cfg(feature = "volume")]
+mod hdf5_source;
+#[cfg(feature = "volume")]
+mod hdf5_survey;
+#[cfg(feature = "volume")]
 mod header_lines;
 #[cfg(feature = "image")]
 pub mod image_file;
@@ -41,6 +53,7 @@ mod jpeg_file;
 pub mod label_image;
 #[cfg(feature = "volume")]
 pub mod mask;
+#[cfg(feature = "volume")]
 mod meta_image;
 #[cfg(feature = "volume")]
 mod mgh;
@@ -64,6 +77,8 @@ mod number_type;
 mod numpy;
 #[cfg(feature = "volume")]
 mod numpy_header;
+#[cfg(feature = "openslide")]
+mod openslide_slide;
 #[cfg(any(feature = "dicom", feature = "nifti"))]
 mod orientation;
 #[cfg(any(feature = "dicom", feature = "tiff"))]

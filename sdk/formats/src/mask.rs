@@ -6,7 +6,7 @@ use medcoss_sdk::{Error, FoundFile};
 
 use crate::label_image;
 use crate::sub_volume_labels::{self, labels_of};
-use crate::volume_source::VolumeSource;
+use crate::volume_source::{Hdf5Choice, VolumeSource};
 
 /// A mask.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ pub fn read_mask(path: &Path, id: &str) -> Result<Mask, Error> {
         let map = label_image::read_labels(&file)?;
         return Ok(Mask { shape: map.shape().to_vec(), spacing_mm: None, labels: map.values().to_vec() });
     }
-    let source = VolumeSource::of_file(&file, 0.0);
+    let source = VolumeSource::of_file(&file, 0.0, Hdf5Choice::default());
     let info = source.info()?;
     let decoded = source.read()?;
     let labels = labels_of(id, &decoded)?;

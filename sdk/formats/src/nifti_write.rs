@@ -12,21 +12,7 @@ use flate2::write::GzEncoder;
 use medcoss_sdk::Error;
 use medcoss_sdk::volume::Volume;
 
-/// Type of the stored numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it all")]
-pub enum Datatype {
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    U64,
-    I64,
-    F32,
-    F64,
-}
+pub use crate::number_type::NumberType;
 
 /// Orientation and spacing as a file states them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,8 +80,8 @@ pub struct NiftiFile<'a> {
     pub size: &'a [u16],
     /// Values in the order of the file, before scaling. Integers are rounded and clipped to their range.
     pub stored_values: &'a [f64],
-    /// Datatype of the stored voxels.
-    pub datatype: Datatype,
+    /// Type of the stored voxels. NIfTI has no floats of 16 bit; they are written in 32.
+    pub datatype: NumberType,
     /// Orientation and spacing.
     pub placement: Placement,
     /// `[slope, intercept]`: value = stored value * slope + intercept.
@@ -132,7 +118,7 @@ impl NiftiFile<'_> {
         for (axis, n) in self.size.iter().take(7).enumerate() {
             fields.put(42 + 2 * axis, n.to_le_bytes());
         }
-        let (code, n_bytes) = self.datatype.code();
+        let (code, n_bytes) = code(self.datatype);
         fields.put(70, code.to_le_bytes());
         fields.put(72, (8 * n_bytes).to_le_bytes());
         fields.put(108, 352_f32.to_le_bytes());
@@ -142,7 +128,7 @@ impl NiftiFile<'_> {
         self.placement.put(&mut fields);
         fields.bytes[344..348].copy_from_slice(b"n+1\0");
         for &value in self.stored_values {
-            self.datatype.push(value, &mut fields);
+            push(self.datatype, value, &mut fields);
         }
         fields.bytes
     }
@@ -179,38 +165,36 @@ impl Placement {
     }
 }
 
-impl Datatype {
-    /// Code in the standard, and bytes per voxel.
-    fn code(self) -> (i16, i16) {
-        match self {
-            Self::U8 => (2, 1),
-            Self::I8 => (256, 1),
-            Self::U16 => (512, 2),
-            Self::I16 => (4, 2),
-            Self::U32 => (768, 4),
-            Self::I32 => (8, 4),
-            Self::U64 => (1280, 8),
-            Self::I64 => (1024, 8),
-            Self::F32 => (16, 4),
-            Self::F64 => (64, 8),
-        }
+/// Code of a type in the standard, and bytes per voxel.
+fn code(number: NumberType) -> (i16, i16) {
+    match number {
+        NumberType::U8 => (2, 1),
+        NumberType::I8 => (256, 1),
+        NumberType::U16 => (512, 2),
+        NumberType::I16 => (4, 2),
+        NumberType::U32 => (768, 4),
+        NumberType::I32 => (8, 4),
+        NumberType::U64 => (1280, 8),
+        NumberType::I64 => (1024, 8),
+        NumberType::F16 | NumberType::F32 => (16, 4),
+        NumberType::F64 => (64, 8),
     }
+}
 
-    fn push(self, value: f64, fields: &mut Fields) {
-        // `as` clips to the range of the target.
-        let rounded = value.round();
-        match self {
-            Self::U8 => fields.push((rounded as u8).to_le_bytes()),
-            Self::I8 => fields.push((rounded as i8).to_le_bytes()),
-            Self::U16 => fields.push((rounded as u16).to_le_bytes()),
-            Self::I16 => fields.push((rounded as i16).to_le_bytes()),
-            Self::U32 => fields.push((rounded as u32).to_le_bytes()),
-            Self::I32 => fields.push((rounded as i32).to_le_bytes()),
-            Self::U64 => fields.push((rounded as u64).to_le_bytes()),
-            Self::I64 => fields.push((rounded as i64).to_le_bytes()),
-            Self::F32 => fields.push((value as f32).to_le_bytes()),
-            Self::F64 => fields.push(value.to_le_bytes()),
-        }
+fn push(number: NumberType, value: f64, fields: &mut Fields) {
+    // `as` clips to the range of the target.
+    let rounded = value.round();
+    match number {
+        NumberType::U8 => fields.push((rounded as u8).to_le_bytes()),
+        NumberType::I8 => fields.push((rounded as i8).to_le_bytes()),
+        NumberType::U16 => fields.push((rounded as u16).to_le_bytes()),
+        NumberType::I16 => fields.push((rounded as i16).to_le_bytes()),
+        NumberType::U32 => fields.push((rounded as u32).to_le_bytes()),
+        NumberType::I32 => fields.push((rounded as i32).to_le_bytes()),
+        NumberType::U64 => fields.push((rounded as u64).to_le_bytes()),
+        NumberType::I64 => fields.push((rounded as i64).to_le_bytes()),
+        NumberType::F16 | NumberType::F32 => fields.push((value as f32).to_le_bytes()),
+        NumberType::F64 => fields.push(value.to_le_bytes()),
     }
 }
 

@@ -2,7 +2,8 @@
 
 /// Type of a stored number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NumberType {
+#[allow(missing_docs, reason = "the names say it all")]
+pub enum NumberType {
     U8,
     I8,
     U16,
@@ -11,7 +12,7 @@ pub(crate) enum NumberType {
     I32,
     U64,
     I64,
-    /// Of NumPy alone.
+    /// Of NumPy and HDF5 alone.
     F16,
     F32,
     F64,

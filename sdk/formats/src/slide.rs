@@ -10,6 +10,8 @@ use medcoss_sdk::image::{Image, Region};
 
 use crate::dicom;
 use crate::dicom::slide::DicomSlide;
+#[cfg(feature = "openslide")]
+use crate::openslide_slide::OpenSlideSlide;
 pub use crate::slide_level::Level;
 use crate::tiff_slide::TiffSlide;
 
@@ -18,12 +20,28 @@ const SCALED_PIXELS: usize = 1 << 22;
 /// Factor by which a level may be coarser than requested: scanners state 0.2523 for 0.25.
 const ALIKE: f64 = 1.01;
 
+/// Extensions of slides that OpenSlide reads, in lower case.
+const OPENSLIDE: [&str; 7] = [".ndpi", ".mrxs", ".bif", ".vms", ".vmu", ".svslide", ".czi"];
+
+/// Whether the C library OpenSlide is built in, and reads a file of this lower-case name.
+pub fn is_read_by_openslide(lower_case_name: &str) -> bool {
+    cfg!(feature = "openslide") && is_known_to_openslide(lower_case_name)
+}
+
+/// Whether OpenSlide would read a file of this lower-case name, if it were built in.
+pub fn is_known_to_openslide(lower_case_name: &str) -> bool {
+    OPENSLIDE.iter().any(|extension| lower_case_name.ends_with(extension))
+}
+
 /// An open whole-slide image.
 pub enum Slide {
     /// Aperio SVS, Leica SCN, OME-TIFF, and any other TIFF with a pyramid or a single level.
     Tiff(Box<TiffSlide>),
     /// A DICOM whole slide, with the other files of its series.
     Dicom(Box<DicomSlide>),
+    /// A slide of a vendor's format, read by the C library OpenSlide.
+    #[cfg(feature = "openslide")]
+    OpenSlide(Box<OpenSlideSlide>),
 }
 
 /// What a slide holds beside the image that is read.
@@ -41,6 +59,10 @@ impl Slide {
     /// # Errors
     /// A file that is missing, damaged, or no slide.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        #[cfg(feature = "openslide")]
+        if is_read_by_openslide(&path.to_string_lossy().to_lowercase()) {
+            return OpenSlideSlide::open(path).map(|slide| Self::OpenSlide(Box::new(slide)));
+        }
         match dicom::slide::is_slide(path) {
             true => DicomSlide::open(path).map(|slide| Self::Dicom(Box::new(slide))),
             false => TiffSlide::open(path).map(|slide| Self::Tiff(Box::new(slide))),
@@ -52,6 +74,8 @@ impl Slide {
         match self {
             Self::Tiff(slide) => slide.levels(),
             Self::Dicom(slide) => slide.levels(),
+            #[cfg(feature = "openslide")]
+            Self::OpenSlide(slide) => slide.levels(),
         }
     }
 
@@ -68,6 +92,8 @@ impl Slide {
                 Unread { planes: layout.n_alike > 0, areas: layout.n_further_areas > 0 }
             }
             Self::Dicom(slide) => Unread { planes: slide.has_further_planes(), areas: false },
+            #[cfg(feature = "openslide")]
+            Self::OpenSlide(_) => Unread { planes: false, areas: false },
         }
     }
 
@@ -92,6 +118,8 @@ impl Slide {
         match self {
             Self::Tiff(slide) => slide.read_region(level, region),
             Self::Dicom(slide) => slide.read_region(level, region),
+            #[cfg(feature = "openslide")]
+            Self::OpenSlide(slide) => slide.read_region(level, region),
         }
     }
 

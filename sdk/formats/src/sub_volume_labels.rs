@@ -11,8 +11,10 @@ use crate::sub_volumes::{SLAB_VOXELS, SubVolumes};
 use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource};
 
 /// File extensions of supported masks.
-pub const MASK_EXTENSIONS: &[&str] =
-    &[".nii", ".nii.gz", ".hdr", ".hdr.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".npy", ".npz", ".mgh", ".mgz"];
+pub const MASK_EXTENSIONS: &[&str] = &[
+    ".nii", ".nii.gz", ".hdr", ".hdr.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".npy", ".npz", ".mgh", ".mgz", ".h5",
+    ".hdf5",
+];
 /// Largest relative difference of spacings that count as equal.
 const SPACING_TOLERANCE: f32 = 1e-3;
 /// Largest distance of a scaled number from the label that it stands for.
@@ -42,7 +44,7 @@ impl SubVolumes {
     pub fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let scan = &self.scans[self.windows[index].0];
         let info = scan.info.as_ref().map_err(Error::clone)?;
-        let source = VolumeSource::of_file(mask, 0.0);
+        let source = VolumeSource::of_file(mask, 0.0, self.settings.scans.hdf5.of_masks());
         check_alike(&mask.id, &source.info()?, scan.source.id(), info)?;
         let samplings = self.samplings(index, None)?;
         let slices = samplings[0].nearest(info.size[0]);

@@ -1,34 +1,45 @@
-//! Files of volumes beside NIfTI and DICOM: MetaImage, NRRD, NumPy, FreeSurfer. They differ in their headers alone.
+//! Files of volumes beside NIfTI and DICOM: MetaImage, NRRD, NumPy, FreeSurfer, which differ in their headers alone, and HDF5.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use medcoss_sdk::{Error, FoundFile, Inclusion};
 
+use crate::hdf5_choice::Hdf5Choice;
 use crate::stored_file::StoredFile;
-use crate::{detached_file, meta_image, mgh, nrrd, numpy, numpy_header, stored_volume};
+use crate::{detached_file, hdf5, meta_image, mgh, nrrd, numpy, numpy_header, stored_volume};
 
 /// Supported file formats, for display.
-pub(crate) const FILE_FORMATS: [&str; 4] =
-    [meta_image::FILE_FORMATS, nrrd::FILE_FORMATS, numpy::FILE_FORMATS, mgh::FILE_FORMATS];
+pub(crate) const FILE_FORMATS: [&str; 5] =
+    [meta_image::FILE_FORMATS, nrrd::FILE_FORMATS, numpy::FILE_FORMATS, mgh::FILE_FORMATS, hdf5::FILE_FORMATS];
 /// File extensions of all formats, without those of detached voxels.
-pub(crate) const EXTENSIONS: [&str; 8] = [".mha", ".mhd", ".nrrd", ".nhdr", ".npy", ".npz", ".mgh", ".mgz"];
+pub(crate) const EXTENSIONS: [&str; 10] =
+    [".mha", ".mhd", ".nrrd", ".nhdr", ".npy", ".npz", ".mgh", ".mgz", ".h5", ".hdf5"];
 /// Extensions of headers that may name another file.
 const HEADERS: [&str; 4] = [".mha", ".mhd", ".nrrd", ".nhdr"];
 /// Notes on files whose orientation is assumed.
-pub(crate) const ASSUMED_ORIENTATIONS: [&str; 4] =
-    [stored_volume::NO_ORIENTATION, meta_image::NO_ORIENTATION, numpy::NO_GEOMETRY, mgh::NO_ORIENTATION];
+pub(crate) const ASSUMED_ORIENTATIONS: [&str; 6] = [
+    stored_volume::NO_ORIENTATION,
+    meta_image::NO_ORIENTATION,
+    mgh::NO_ORIENTATION,
+    NO_GEOMETRY[0],
+    NO_GEOMETRY[1],
+    NO_GEOMETRY[2],
+];
+/// Notes on files that state neither spacing nor orientation.
+pub(crate) const NO_GEOMETRY: [&str; 3] = [numpy::NO_GEOMETRY, hdf5::SLICES_LAST, hdf5::SLICES_FIRST];
 /// Formats of volumes that are not read, and why not.
-const NOT_READ: [(&[&str], &str); 3] = [
-    (&[".h5", ".hdf5"], "HDF5, which is not read; convert it to NIfTI or .npy"),
+const NOT_READ: [(&[&str], &str); 2] = [
     (&[".mat"], "MATLAB, which is not read; convert it to NIfTI or .npy"),
     (&[".mnc"], "MINC, which is not read; convert it to NIfTI"),
 ];
-/// Reason of arrays that are no volumes.
+/// Reasons of arrays that are no volumes.
 const NO_VOLUME: &str = "a NumPy array that has not three axes";
+const NO_VOLUME_IN_HDF5: &str = "an HDF5 file without a dataset of three axes";
 
 /// Format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +48,7 @@ enum Format {
     Nrrd,
     NumPy,
     Mgh,
+    Hdf5,
 }
 
 /// A file, or a header and its file of voxels.
@@ -45,15 +57,18 @@ pub struct VolumeFile {
     format: Format,
     /// The header first.
     files: Vec<FoundFile>,
+    /// What is read of it if it is HDF5.
+    hdf5: Arc<Hdf5Choice>,
 }
 
 impl VolumeFile {
     /// A file of one of the formats, by its extension, or else by its first bytes; `None` for other files.
-    pub(crate) fn of(file: &FoundFile) -> Option<Self> {
+    pub(crate) fn of(file: &FoundFile, hdf5: &Arc<Hdf5Choice>) -> Option<Self> {
         let format = format_by_name(&file.path).or_else(|| format_by_content(&file.path))?;
         // An invalid header is reported when it is read.
         let detached = detached(format, &file.path).and_then(|path| detached_file::found(file, path));
-        Some(Self { format, files: std::iter::once(file.clone()).chain(detached).collect() })
+        let files = std::iter::once(file.clone()).chain(detached).collect();
+        Some(Self { format, files, hdf5: Arc::clone(hdf5) })
     }
 
     /// The header.
@@ -64,6 +79,14 @@ impl VolumeFile {
 
     pub(crate) fn files(&self) -> &[FoundFile] {
         &self.files
+    }
+
+    /// Names of the datasets of three axes of an HDF5 file; of others there are none.
+    pub(crate) fn datasets(&self) -> Vec<String> {
+        match self.format {
+            Format::Hdf5 => hdf5::volumes(&self.header().path).unwrap_or_default(),
+            _ => Vec::new(),
+        }
     }
 
     /// Opens the file at its voxels.
@@ -77,6 +100,7 @@ impl VolumeFile {
             Format::Nrrd => nrrd::open(path),
             Format::NumPy => numpy::open(path),
             Format::Mgh => mgh::open(path),
+            Format::Hdf5 => hdf5::open(path, &self.hdf5),
         }
     }
 }
@@ -88,6 +112,7 @@ fn format_by_name(path: &Path) -> Option<Format> {
         ".mha" | ".mhd" => Format::MetaImage,
         ".nrrd" | ".nhdr" => Format::Nrrd,
         ".npy" | ".npz" => Format::NumPy,
+        ".h5" | ".hdf5" => Format::Hdf5,
         _ => Format::Mgh,
     })
 }
@@ -98,6 +123,7 @@ fn format_by_content(path: &Path) -> Option<Format> {
     match &first {
         b"NRRD00" => Some(Format::Nrrd),
         numpy_header::MAGIC => Some(Format::NumPy),
+        hdf5::MAGIC => Some(Format::Hdf5),
         _ => None,
     }
 }
@@ -107,18 +133,20 @@ fn detached(format: Format, header: &Path) -> Option<PathBuf> {
     match format {
         Format::MetaImage => meta_image::detached(header).ok()?,
         Format::Nrrd => nrrd::detached(header).ok()?,
-        Format::NumPy | Format::Mgh => None,
+        Format::NumPy | Format::Mgh | Format::Hdf5 => None,
     }
 }
 
 /// Whether a file of a folder is used, by its lower-case name; `None` for files of other kinds.
 pub(crate) fn inclusion(path: &Path, lower_case_name: &str) -> Option<Inclusion> {
     if EXTENSIONS.iter().any(|extension| lower_case_name.ends_with(extension)) {
-        let is_array = format_by_name(path) == Some(Format::NumPy);
-        return match is_array.then(|| numpy::n_axes(path)).flatten() {
-            None | Some(3) => Some(Inclusion::Included),
-            Some(_) => Some(Inclusion::Excluded(NO_VOLUME.into())),
+        // What cannot be read is reported as an invalid sample.
+        let reason = match format_by_name(path) {
+            Some(Format::NumPy) if numpy::n_axes(path).is_some_and(|n| n != 3) => Some(NO_VOLUME),
+            Some(Format::Hdf5) if hdf5::volumes(path).is_some_and(|found| found.is_empty()) => Some(NO_VOLUME_IN_HDF5),
+            _ => None,
         };
+        return Some(reason.map_or(Inclusion::Included, |reason| Inclusion::Excluded(reason.into())));
     }
     let is_of = |extensions: &[&str]| extensions.iter().any(|extension| lower_case_name.ends_with(extension));
     let (_, reason) = NOT_READ.iter().find(|(extensions, _)| is_of(extensions))?;

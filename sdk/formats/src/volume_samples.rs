@@ -6,17 +6,31 @@ use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Account, Error, FileGrid, Fingerprint, FoundFile, SampleRecord, saved_samples};
 
-use crate::nifti_write::{Datatype, NiftiFile, in_file_order};
-use crate::reference_preparation::{ReferenceSettings, ReferenceVolumes};
+use crate::nifti_write::{NiftiFile, NumberType, in_file_order};
+use crate::reference_preparation::{Preparation, ReferenceSettings, ReferenceSteps, ReferenceVolumes};
 use crate::sub_volumes::{SubVolumeSettings, SubVolumes};
 
 /// Settings of the samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum VolumeSettings {
     /// Settings of sub-volumes along the axes of the body.
     SubVolumes(SubVolumeSettings),
     /// Settings of samples as the reference makes them.
     Reference(ReferenceSettings),
+}
+
+impl VolumeSettings {
+    /// Settings of a preparation: of its own sub-volumes as `sub_volumes` says, of raw scans by the reference's steps `raw`, which have the
+    /// size, scans and memory of `sub_volumes`.
+    pub fn of(preparation: Preparation, sub_volumes: SubVolumeSettings, raw: ReferenceSteps) -> Self {
+        let steps = match preparation {
+            Preparation::SubVolumes => return Self::SubVolumes(sub_volumes),
+            Preparation::Reference => raw,
+            Preparation::Prepared => ReferenceSteps::Prepared,
+        };
+        let SubVolumeSettings { size, cache_mb, scans, .. } = sub_volumes;
+        Self::Reference(ReferenceSettings { size, steps, cache_mb, scans })
+    }
 }
 
 /// Samples of a dataset. Many threads may use them at once.
@@ -114,7 +128,7 @@ impl VolumeSamples {
         let file = NiftiFile {
             size: &file_size,
             stored_values: &values,
-            datatype: Datatype::F32,
+            datatype: NumberType::F32,
             placement,
             scaling: [1.0, 0.0],
             big_endian: false,

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Inclusion, find_files_by_content};
 
@@ -15,8 +16,8 @@ pub use crate::dicom::scan_rules::{MissingRescale, ScanRules};
 use crate::dicom::series::{Series, SeriesInfo};
 use crate::dicom::{self, Candidate, stack};
 use crate::file_axes::FileAxes;
+pub use crate::hdf5_choice::{Hdf5Choice, Hdf5Rules, SliceAxis};
 use crate::nifti;
-use crate::numpy;
 use crate::stored_file::StoredFile;
 pub use crate::stored_file::{Decoded, GzipIndex};
 
@@ -29,6 +30,7 @@ pub const FILE_FORMATS: &[&str] = &[
     volume_file::FILE_FORMATS[1],
     volume_file::FILE_FORMATS[2],
     volume_file::FILE_FORMATS[3],
+    volume_file::FILE_FORMATS[4],
     "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)",
 ];
 
@@ -91,7 +93,7 @@ impl VolumeInfo {
     /// # Errors
     /// An array without spacing.
     pub(crate) fn check_has_spacing(&self, step: &str) -> Result<(), Error> {
-        match self.notes.contains(&numpy::NO_GEOMETRY) {
+        match self.notes.iter().any(|note| volume_file::NO_GEOMETRY.contains(note)) {
             false => Ok(()),
             true => Err(Error::bad_request(format!(
                 "it is an array that states no spacing, which {step} needs\n\
@@ -130,7 +132,7 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], rules: &ScanRules) -> Resu
         other => other,
     };
     let Found { files, mut account } = find_files_by_content(base, entries, inclusion, &FILE_FORMATS.join(", "))?;
-    let (arrays, files) = arrays(files);
+    let (arrays, files) = arrays(files, &rules.hdf5);
     let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
     let series = find_series(dicoms, rules, |file| named.contains(&file.path), &mut account);
@@ -152,9 +154,11 @@ fn dicom_or_other(path: &Path, name: &str) -> Inclusion {
 }
 
 /// Takes the files of [`VolumeFile`]s from the files of a dataset. A header and its voxels are one.
-fn arrays(mut files: Vec<FoundFile>) -> (Vec<VolumeFile>, Vec<FoundFile>) {
-    let is_nifti = |file: &FoundFile| nifti::has_known_extension(&lower_case_name(&file.path));
-    let arrays: Vec<VolumeFile> = files.iter().filter(|file| !is_nifti(file)).filter_map(VolumeFile::of).collect();
+fn arrays(mut files: Vec<FoundFile>, hdf5: &Hdf5Rules) -> (Vec<VolumeFile>, Vec<FoundFile>) {
+    let (hdf5, is_nifti) =
+        (Arc::new(hdf5.of_scans()), |file: &FoundFile| nifti::has_known_extension(&lower_case_name(&file.path)));
+    let others = files.iter().filter(|file| !is_nifti(file));
+    let arrays: Vec<VolumeFile> = others.filter_map(|file| VolumeFile::of(file, &hdf5)).collect();
     let taken: HashSet<PathBuf> = arrays.iter().flat_map(VolumeFile::files).map(|file| file.path.clone()).collect();
     files.retain(|file| !taken.contains(&file.path));
     (arrays, files)
@@ -173,9 +177,9 @@ fn is_nifti(file: &FoundFile) -> bool {
 
 impl VolumeSource {
     /// A volume that is one file, or a header and its voxels: by the extension, else NIfTI. Voxels that are infinite or NaN become
-    /// `outside`.
-    pub(crate) fn of_file(file: &FoundFile, outside: f32) -> Self {
-        match VolumeFile::of(file) {
+    /// `outside`. Of HDF5 files `hdf5` is read.
+    pub(crate) fn of_file(file: &FoundFile, outside: f32, hdf5: Hdf5Choice) -> Self {
+        match VolumeFile::of(file, &Arc::new(hdf5)) {
             Some(file) => Self::File { file, outside },
             None => Self::Nifti { file: file.clone(), outside },
         }

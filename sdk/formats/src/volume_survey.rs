@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::serde_json::json;
+use medcoss_sdk::survey::nothing_found;
 use medcoss_sdk::{Error, Fact, SuitedOption, Survey};
 
+use crate::hdf5_survey;
 use crate::volume_source::{FoundVolumes, GzipIndex, ScanRules, VolumeInfo, VolumeSource, find_volumes};
 
 /// Headers that are looked at, evenly spaced.
@@ -35,11 +37,15 @@ const DEPTH: usize = 16;
 pub fn survey(base: &Path, data: &[PathBuf], rules: &ScanRules) -> Result<Survey, Error> {
     let FoundVolumes { sources, account } = match find_volumes(base, data, rules) {
         Ok(found) => found,
-        Err(error) => {
-            let why = error.message().lines().next().unwrap_or("no volume was found").to_owned();
-            return Ok(Survey { why, ..Survey::default() });
-        }
+        Err(error) => return Ok(nothing_found(&error)),
     };
+    let proposed = if rules.hdf5.dataset.is_none() { hdf5_survey::proposed(&sources) } else { None };
+    if let Some(hdf5) = proposed {
+        let options = hdf5_survey::options(&hdf5);
+        let mut survey = survey(base, data, &ScanRules { hdf5, ..rules.clone() })?;
+        survey.options.extend(options);
+        return Ok(survey);
+    }
     let is_dicom = |source: &&VolumeSource| matches!(source, VolumeSource::Dicom(_));
     let n_dicom = sources.iter().filter(is_dicom).count();
     let arrays: Vec<&VolumeSource> = sources.iter().filter(|source| !is_dicom(source)).collect();
@@ -186,7 +192,7 @@ fn folder_of(base: &Path, data: &[PathBuf], source: &VolumeSource) -> PathBuf {
 
 /// What a slice in the middle of a volume shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
+pub(crate) enum Look {
     /// Labels: whole numbers, alike in large parts.
     Mask,
     /// An image.
@@ -194,7 +200,7 @@ enum Look {
 }
 
 /// Looks at a slice in the middle; `None` of a volume that cannot be read, or is too large for a look.
-fn look(source: &VolumeSource) -> Option<Look> {
+pub(crate) fn look(source: &VolumeSource) -> Option<Look> {
     let info = source.info().ok().filter(|info| info.n_voxels() <= MAX_VOXELS)?;
     let middle = info.size[0] / 2;
     let slab = source.read_slab(info.size, middle..middle + 1, &GzipIndex::new(1 << 20)).ok()?;
@@ -236,7 +242,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nifti_write::{Datatype, NiftiFile, Placement};
+    use crate::nifti_write::{NiftiFile, NumberType, Placement};
 
     fn folder(air: f64) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -245,7 +251,7 @@ mod tests {
         let file = NiftiFile {
             size: &[40, 30, 20],
             stored_values: &stored_values,
-            datatype: Datatype::I16,
+            datatype: NumberType::I16,
             placement: Placement::Unstated([0.7, 0.7, 1.5]),
             scaling: [1.0, 0.0],
             big_endian: false,
@@ -269,7 +275,7 @@ mod tests {
         let file = NiftiFile {
             size: &[40, 30, 20],
             stored_values: &stored_values,
-            datatype: Datatype::U8,
+            datatype: NumberType::U8,
             placement: Placement::Unstated([1.0; 3]),
             scaling: [1.0, 0.0],
             big_endian: false,
@@ -308,6 +314,23 @@ mod tests {
         put(folder.path(), "flat/a.nii", head);
         put(folder.path(), "flat/a_seg.nii", organs);
         assert!((found("flat").fit - SURE_OF_MRI / 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn of_several_datasets_the_one_that_is_no_mask_is_proposed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut builder = hdf5_pure::FileBuilder::new();
+        let image: Vec<f32> = (0..40 * 30 * 20).map(|at| (at * 37 % 251) as f32 / 7.0).collect();
+        // Slices are the last axis: labels are alike along the first.
+        let label: Vec<u8> = (0..40 * 30 * 20).map(|at| (at / 20 / 30 / 10) as u8).collect();
+        builder.create_dataset("image").with_f32_data(&image).with_shape(&[40, 30, 20]);
+        builder.create_dataset("label").with_u8_data(&label).with_shape(&[40, 30, 20]);
+        std::fs::write(folder.path().join("mri_norm2.h5"), builder.finish().unwrap()).unwrap();
+        let found = survey(folder.path(), &[".".into()], &ScanRules::MR).unwrap();
+        let options: Vec<_> = found.options.iter().map(|option| (option.name.as_str(), &option.value)).collect();
+        let expected =
+            [("size", &json!([16, 16, 32])), ("dataset", &json!("image")), ("mask_dataset", &json!("label"))];
+        assert_eq!((found.fit, options), (SURE_OF_MRI, expected.to_vec()), "{}", found.why);
     }
 
     #[test]

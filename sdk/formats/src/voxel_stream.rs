@@ -8,6 +8,8 @@ use flate2::Crc;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use crate::gzip_stream::GzipStream;
+#[cfg(feature = "volume")]
+use crate::hdf5_rows::Hdf5Rows;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BUFFER_BYTES: usize = 1 << 16;
@@ -21,6 +23,9 @@ pub(crate) enum VoxelStream<'a> {
     Entry(Box<DeflatedEntry>),
     /// A gzipped file whose access points are known or being recorded.
     Indexed(&'a mut GzipStream),
+    /// A dataset of an HDF5 file.
+    #[cfg(feature = "volume")]
+    Rows(Box<Hdf5Rows>),
 }
 
 /// How content is stored from some byte of a file on.
@@ -67,13 +72,21 @@ impl VoxelStream<'_> {
     }
 
     pub(crate) fn is_compressed(&self) -> bool {
-        !matches!(self, Self::Plain(_))
+        match self {
+            Self::Plain(_) => false,
+            // Skipping costs nothing, whatever its chunks are.
+            #[cfg(feature = "volume")]
+            Self::Rows(_) => false,
+            Self::Gzip(_) | Self::Zlib(_) | Self::Entry(_) | Self::Indexed(_) => true,
+        }
     }
 
     /// Whether the checksum of the content is compared at its end, and must be.
     pub(crate) fn ends_with_checksum(&self) -> bool {
         match self {
             Self::Plain(_) => false,
+            #[cfg(feature = "volume")]
+            Self::Rows(_) => false,
             Self::Gzip(_) | Self::Zlib(_) | Self::Entry(_) => true,
             Self::Indexed(stream) => stream.is_first(),
         }
@@ -85,6 +98,11 @@ impl VoxelStream<'_> {
             // Seeks only where the target is beyond the buffer.
             Self::Plain(file) => file.seek_relative(i64::try_from(n_bytes).map_err(io::Error::other)?),
             Self::Indexed(stream) => stream.skip(n_bytes),
+            #[cfg(feature = "volume")]
+            Self::Rows(rows) => {
+                rows.skip(n_bytes);
+                Ok(())
+            }
             Self::Gzip(_) | Self::Zlib(_) | Self::Entry(_) => {
                 let skipped = io::copy(&mut self.take(n_bytes), &mut io::sink())?;
                 if skipped < n_bytes { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
@@ -101,6 +119,8 @@ impl Read for VoxelStream<'_> {
             Self::Zlib(stream) => stream.read(buffer),
             Self::Entry(stream) => stream.read(buffer),
             Self::Indexed(stream) => stream.read(buffer),
+            #[cfg(feature = "volume")]
+            Self::Rows(rows) => rows.read(buffer),
         }
     }
 }

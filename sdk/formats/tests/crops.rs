@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::crop::Crop;
 use medcoss_formats::foreground::Foreground;
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, in_file_order};
 use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
 use medcoss_formats::volume_source::ScanRules;
 use medcoss_sdk::volume::{Sampling, Volume};
@@ -27,7 +27,7 @@ const SPACING: [f32; 3] = [2.0, 1.5, 0.75];
 fn write(path: &Path, volume: &Volume, facing: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let (size, values, placement) = in_file_order(volume, facing).unwrap();
-    let (datatype, scaling, big_endian) = (Datatype::F32, [1.0, 0.0], false);
+    let (datatype, scaling, big_endian) = (NumberType::F32, [1.0, 0.0], false);
     NiftiFile { size: &size, stored_values: &values, datatype, placement, scaling, big_endian }.write(path).unwrap();
 }
 
@@ -138,7 +138,7 @@ fn a_whole_scan_is_one_sample_and_is_read_in_parts_where_it_is_large() {
     let volume = numbered([35, 44, 51]);
     let folder = folder(&volume);
     let settings = SubVolumeSettings { crop: Crop::Whole, ..SETTINGS };
-    let samples = open(folder.path(), settings).unwrap();
+    let samples = open(folder.path(), settings.clone()).unwrap();
     assert_eq!(ids(&samples), [""]);
     let stretched = [Sampling::stretched(35, 16), Sampling::stretched(44, 32), Sampling::stretched(51, 48)];
     let expected = volume.resampled(stretched).unwrap();

@@ -256,6 +256,55 @@ fn time_points_with_a_time_for_each_slice_follow_one_another() {
 }
 
 #[test]
+fn magnitude_and_phase_of_ge_are_told_apart_by_a_private_element() {
+    let write = |folder: &Path, creator: &str, block: u16, kind: i16, unknown: bool| {
+        for at in 0..4 {
+            let value = 100 * i32::from(kind) + at;
+            let mut object = slice(Modality::Mr, value, at as usize + 1, f64::from(at), &[]);
+            put(&mut object, Tag(0x0043, block), creator);
+            let (vr, number) = match unknown {
+                false => (VR::SS, PrimitiveValue::from(kind)),
+                true => (VR::UN, PrimitiveValue::from(kind.to_le_bytes().to_vec())),
+            };
+            object.put(DataElement::new(Tag(0x0043, block << 8 | 0x2f), vr, number));
+            save(object, &folder.join(format!("{kind}_{at}.dcm")));
+        }
+    };
+    for (block, unknown) in [(0x10, false), (0x12, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        (0..4).for_each(|kind| write(folder.path(), "GEMS_PARM_01", block, kind, unknown));
+        let expected = [("IMAGINARY", 300), ("MAGNITUDE", 0), ("PHASE", 100), ("REAL", 200)]
+            .map(|(word, value)| (format!("series=2254711;component={word}"), counted(value, 4)));
+        assert_eq!(volumes(folder.path(), &ScanRules::MR), expected);
+    }
+    // The same number of another creator is something else, and the scans stay refused.
+    let folder = tempfile::tempdir().unwrap();
+    (0..2).for_each(|kind| write(folder.path(), "GEMS_ACQU_01", 0x10, kind, false));
+    let error = found(folder.path(), &ScanRules::MR).sources[0].info().unwrap_err();
+    assert!(error.message().contains("several slices at one place"), "{error}");
+}
+
+#[test]
+fn the_private_image_type_of_siemens_xa_counts_where_positions_repeat() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, height: f64, value: i32, kind: &str| {
+        let mut object = slice(Modality::Mr, value, 1, height, &[]);
+        put(&mut object, Tag(0x0021, 0x0010), "SIEMENS MR SDI 02");
+        put(&mut object, Tag(0x0021, 0x1075), kind);
+        save(object, &folder.path().join(name));
+    };
+    // One scan: its texts differ, and no position repeats.
+    write("a.dcm", 0.0, 10, "M\\DIS2D");
+    write("b.dcm", 2.0, 11, "M\\DIS3D");
+    assert_eq!(volumes(folder.path(), &ScanRules::MR), [("series=2254711".to_owned(), counted(10, 2))]);
+    write("b.dcm", 2.0, 11, "M\\DIS2D");
+    write("c.dcm", 0.0, 50, "P\\DIS2D");
+    write("d.dcm", 2.0, 51, "P\\DIS2D");
+    let found: Vec<_> = volumes(folder.path(), &ScanRules::MR).into_iter().map(|(_, values)| values).collect();
+    assert_eq!(found, [counted(10, 2), counted(50, 2)]);
+}
+
+#[test]
 fn phases_of_unequal_length_and_products_of_elements_are_separated() {
     let folder = tempfile::tempdir().unwrap();
     let acquisition = |n| [(tags::ACQUISITION_NUMBER, n)];

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use medcoss_formats::dicom::write::Modality;
 use medcoss_formats::dicom_series_write::DicomSeries;
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, Placement, in_file_order};
 use medcoss_formats::reference_preparation::{ReferenceSettings, ReferenceSteps, ReferenceVolumes};
 use medcoss_formats::volume_source::ScanRules;
 use medcoss_sdk::Error;
@@ -67,7 +67,7 @@ fn a_raw_ct_scan_goes_through_the_whole_chain() {
 }
 
 /// Writes a golden volume `[z, y, x]` as a file.
-fn write_volume(folder: &Path, file: &str, datatype: Datatype) {
+fn write_volume(folder: &Path, file: &str, datatype: NumberType) {
     let (shape, values) = golden().array(file, "volume");
     let size: Vec<u16> = shape.iter().rev().map(|&side| side as u16).collect();
     let stored_values: Vec<f64> = values.iter().map(|&value| value.into()).collect();
@@ -86,9 +86,9 @@ fn write_volume(folder: &Path, file: &str, datatype: Datatype) {
 #[test]
 fn a_raw_mri_scan_goes_through_the_whole_chain_in_any_order_of_its_tiles() {
     for (volume, inputs, datatype, starts) in [
-        ("mri_int16_volume", "mri_int16_inputs", Datatype::I16, &[3, 11, 13][..]),
-        ("mri_float32_volume", "mri_float32_inputs", Datatype::F32, &[3, 11, 13]),
-        ("mri_int16_20", "mri_int16_20", Datatype::I16, &[2]),
+        ("mri_int16_volume", "mri_int16_inputs", NumberType::I16, &[3, 11, 13][..]),
+        ("mri_float32_volume", "mri_float32_inputs", NumberType::F32, &[3, 11, 13]),
+        ("mri_int16_20", "mri_int16_20", NumberType::I16, &[2]),
     ] {
         let folder = tempfile::tempdir().unwrap();
         write_volume(folder.path(), volume, datatype);
@@ -112,7 +112,7 @@ fn a_dicom_series_is_prepared_as_the_file_that_it_would_be_converted_to() {
     for facing in ["LPS", "RAS", "PIR"] {
         let folder = tempfile::tempdir().unwrap();
         let (size, stored_values, placement) = in_file_order(&volume, facing).unwrap();
-        let (datatype, scaling) = (Datatype::I16, [1.0, 0.0]);
+        let (datatype, scaling) = (NumberType::I16, [1.0, 0.0]);
         let file =
             NiftiFile { size: &size, stored_values: &stored_values, datatype, placement, scaling, big_endian: false };
         file.write(&folder.path().join("scan.nii")).unwrap();
@@ -139,7 +139,7 @@ fn headers_that_would_cost_more_than_a_scan_does_are_refused() {
     let refused = |size: [u16; 3], spacing: [f32; 3], steps: ReferenceSteps| {
         let stored_values = vec![0.0; size.iter().map(|&side| usize::from(side)).product()];
         let placement = Placement::Unstated(spacing);
-        let (datatype, scaling) = (Datatype::U8, [1.0, 0.0]);
+        let (datatype, scaling) = (NumberType::U8, [1.0, 0.0]);
         let file =
             NiftiFile { size: &size, stored_values: &stored_values, datatype, placement, scaling, big_endian: false };
         file.write(&folder.path().join("a.nii.gz")).unwrap();
@@ -162,10 +162,10 @@ fn whole_numbers_are_cut_where_the_type_of_the_file_is_integer_and_not_elsewhere
         write_volume(folder.path(), "mri_int16_volume", datatype);
         open(folder.path(), "m.nii.gz", [16, 24, 24], MRI).unwrap().read(0).unwrap()
     };
-    let (integers, reals) = (read(Datatype::I16), read(Datatype::F32));
+    let (integers, reals) = (read(NumberType::I16), read(NumberType::F32));
     let (largest, off) = differences(&reals, &integers);
     assert!(largest < 0.05 && off > 0.9, "{largest} {off}");
-    assert_eq!(read(Datatype::I32), integers);
+    assert_eq!(read(NumberType::I32), integers);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn scans_too_short_for_a_tile_are_left_out_or_named() {
         let file = NiftiFile {
             size: &[20, 20, depth],
             stored_values: &stored_values,
-            datatype: Datatype::I16,
+            datatype: NumberType::I16,
             placement: Placement::Unstated([1.0, 1.0, spacing]),
             scaling: [1.0, 0.0],
             big_endian: false,

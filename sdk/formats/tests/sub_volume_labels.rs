@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::crop::Crop;
 use medcoss_formats::foreground::Foreground;
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, Placement, in_file_order};
 use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
 use medcoss_formats::volume_source::ScanRules;
 use medcoss_sdk::label_map::LabelMap;
@@ -43,7 +43,7 @@ fn write(
     path: &Path,
     values: impl Fn(usize) -> f32,
     facing: &str,
-    datatype: Datatype,
+    datatype: NumberType,
     spacing: [f32; 3],
     size: [usize; 3],
 ) {
@@ -60,8 +60,8 @@ fn write(
 fn pair(facing: [&str; 2]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("images/a.nii");
-    write(&image, |at| [0.0, 100.0, -100.0][usize::from(label(at))], facing[0], Datatype::I16, SPACING, SIZE);
-    write(&folder.path().join("labels/a.nii.gz"), |at| f32::from(label(at)), facing[1], Datatype::U8, SPACING, SIZE);
+    write(&image, |at| [0.0, 100.0, -100.0][usize::from(label(at))], facing[0], NumberType::I16, SPACING, SIZE);
+    write(&folder.path().join("labels/a.nii.gz"), |at| f32::from(label(at)), facing[1], NumberType::U8, SPACING, SIZE);
     folder
 }
 
@@ -77,10 +77,10 @@ fn labels_are_aligned_with_their_scan_whatever_the_axes_of_the_files() {
         let folder = pair(facing);
         for spacing_mm in [None, Some([2.0, 1.5, 0.75]), Some([1.3, 2.0, 1.0])] {
             let settings = SubVolumeSettings { spacing_mm, ..SETTINGS };
-            let sub_volumes = SubVolumes::open(folder.path(), &[PathBuf::from("images")], settings).unwrap();
+            let sub_volumes = SubVolumes::open(folder.path(), &[PathBuf::from("images")], settings.clone()).unwrap();
             for index in 0..sub_volumes.len() {
                 assert_eq!(sub_volumes.file_id(index), "images/a.nii");
-                let map = label_map(folder.path(), settings, index).unwrap();
+                let map = label_map(folder.path(), settings.clone(), index).unwrap();
                 assert_eq!(map.shape(), settings.size);
                 // The scan shows the organs: its linear interpolation tells the organ of each voxel, except at borders.
                 let scan = sub_volumes.read(index).unwrap().padded(0.0);
@@ -117,7 +117,7 @@ fn a_mask_is_read_by_slices_where_its_scan_is() {
     let few = SubVolumeSettings { cache_mb: 0, ..SETTINGS };
     for index in 0..2 {
         let whole = label_map(folder.path(), SETTINGS, index).unwrap();
-        assert_eq!(label_map(folder.path(), few, index).unwrap(), whole);
+        assert_eq!(label_map(folder.path(), few.clone(), index).unwrap(), whole);
         assert_eq!(whole.spacing_mm().unwrap(), [2.0, 1.5 * 27.0 / 32.0, 0.75 * 31.0 / 48.0]);
     }
 }
@@ -126,7 +126,7 @@ fn a_mask_is_read_by_slices_where_its_scan_is() {
 fn a_mask_of_another_geometry_is_refused_and_both_files_are_named() {
     let error_of = |spacing, size| {
         let folder = pair(["LPS", "LPS"]);
-        write(&folder.path().join("labels/a.nii.gz"), |_| 1.0, "LPS", Datatype::U8, spacing, size);
+        write(&folder.path().join("labels/a.nii.gz"), |_| 1.0, "LPS", NumberType::U8, spacing, size);
         label_map(folder.path(), SETTINGS, 0).unwrap_err().message().to_owned()
     };
     let message = error_of(SPACING, [19, 31, 27]);
@@ -139,7 +139,7 @@ fn a_mask_of_another_geometry_is_refused_and_both_files_are_named() {
     let values = vec![1.0; SIZE.iter().product()];
     let size = [31, 27, 19];
     let placement = Placement::Unstated([0.75, 1.5, 2.0]);
-    let (datatype, scaling, big_endian) = (Datatype::U8, [1.0, 0.0], false);
+    let (datatype, scaling, big_endian) = (NumberType::U8, [1.0, 0.0], false);
     NiftiFile { size: &size, stored_values: &values, datatype, placement, scaling, big_endian }
         .write(&folder.path().join("labels/a.nii.gz"))
         .unwrap();
@@ -155,13 +155,13 @@ fn numbers_that_are_no_labels_are_refused() {
         label_map(folder.path(), SETTINGS, 0).map_err(|error| error.message().to_owned())
     };
     // Whole numbers may be stored as floating point.
-    let map = label_map_of(|at| f32::from(label(at)) * 30_000.0, Datatype::F64).unwrap();
+    let map = label_map_of(|at| f32::from(label(at)) * 30_000.0, NumberType::F64).unwrap();
     assert!(map.values().contains(&60_000));
-    let half = label_map_of(|at| f32::from(label(at)) * 0.5, Datatype::F32).unwrap_err();
+    let half = label_map_of(|at| f32::from(label(at)) * 0.5, NumberType::F32).unwrap_err();
     assert_eq!(half, "mask labels/a.nii.gz has a voxel of 0.5; labels are whole numbers from 0 to 65535");
-    assert!(label_map_of(|_| -1.0, Datatype::I8).unwrap_err().contains("a voxel of -1;"));
+    assert!(label_map_of(|_| -1.0, NumberType::I8).unwrap_err().contains("a voxel of -1;"));
     assert!(
-        label_map_of(|at| if at == 5000 { f32::NAN } else { 0.0 }, Datatype::F32)
+        label_map_of(|at| if at == 5000 { f32::NAN } else { 0.0 }, NumberType::F32)
             .unwrap_err()
             .contains("1 voxels that are")
     );

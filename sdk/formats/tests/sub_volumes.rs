@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::crop::Crop;
 use medcoss_formats::foreground::Foreground;
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, Placement, in_file_order};
 use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
 use medcoss_formats::volume_source::ScanRules;
 use medcoss_sdk::volume::Volume;
@@ -30,7 +30,7 @@ fn write_scan(folder: &Path, name: &str, slices: u16, offset: f64) {
     NiftiFile {
         size: &[48, 32, slices],
         stored_values: &values,
-        datatype: Datatype::F32,
+        datatype: NumberType::F32,
         placement: UPRIGHT,
         scaling: [1.0, 0.0],
         big_endian: false,
@@ -65,8 +65,8 @@ fn windows_follow_the_stride_and_the_last_ends_with_the_scan() {
 #[test]
 fn ends_are_dropped_only_where_a_whole_sub_volume_remains() {
     let settings = SubVolumeSettings { drop_ends_ratio: 0.1, ..SETTINGS };
-    assert_eq!(windows(35, settings), [3, 16]);
-    assert_eq!(windows(20, settings), [2]);
+    assert_eq!(windows(35, settings.clone()), [3, 16]);
+    assert_eq!(windows(20, settings.clone()), [2]);
     assert_eq!(windows(17, settings), [0, 1]);
 }
 
@@ -144,7 +144,7 @@ fn volumes_that_are_read_in_slabs_give_the_same_bits() {
     // Depth along every axis of the file, in both directions.
     for (number, facing) in ["LPS", "RAI", "LSP", "RIA", "SPL", "IAR"].into_iter().enumerate() {
         let (size, stored_values, placement) = in_file_order(&volume, facing).unwrap();
-        let (datatype, scaling) = (Datatype::I16, [1.0, 0.0]);
+        let (datatype, scaling) = (NumberType::I16, [1.0, 0.0]);
         let big_endian = number % 2 == 1;
         let file = NiftiFile { size: &size, stored_values: &stored_values, datatype, placement, scaling, big_endian };
         for extension in ["nii", "nii.gz"] {
@@ -153,7 +153,7 @@ fn volumes_that_are_read_in_slabs_give_the_same_bits() {
     }
     for spacing_mm in [None, Some([3.0, 1.0, 1.0]), Some([9.0, 1.5, 2.0])] {
         let settings = SubVolumeSettings { spacing_mm, stride: Some(7), drop_ends_ratio: 0.05, ..SETTINGS };
-        let whole = open(folder.path(), settings).unwrap();
+        let whole = open(folder.path(), settings.clone()).unwrap();
         let slabs = open(folder.path(), SubVolumeSettings { cache_mb: 0, ..settings }).unwrap();
         assert_eq!(whole.len(), slabs.len());
         for index in 0..whole.len() {

@@ -35,6 +35,7 @@ mod object;
 mod padding;
 mod palette_segments;
 mod pixels;
+mod private_elements;
 pub mod radiograph;
 mod raster;
 mod rle;

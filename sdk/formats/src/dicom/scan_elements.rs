@@ -14,6 +14,7 @@ use dicom_object::InMemDicomObject;
 
 use super::attributes::{numbers, text, texts};
 use super::functional_groups::functional_group;
+use super::private_elements::{self, PrivateElement, SIEMENS_IMAGE_TYPE};
 
 /// When a difference of an element makes two scans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) enum When {
 }
 
 /// How a value is read and compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Value {
     /// Numbers, equal within 1e-4 or one part in ten thousand.
     Numbers,
@@ -44,6 +45,10 @@ enum Value {
     Kind,
     /// Values of Image Type from the fifth on.
     OtherKinds,
+    /// The component of complex numbers: where no public element states it, GE's private one.
+    Component,
+    /// A private element, as words.
+    PrivateWords(PrivateElement),
     /// This one of the Dimension Index Values.
     Index(usize),
 }
@@ -71,7 +76,7 @@ const FRAME_TYPES: &[(Option<Tag>, Tag)] = &[
     (None, tags::IMAGE_TYPE),
 ];
 
-use Value::{Index, Kind, Numbers, OtherKinds, Patient, Private, Words};
+use Value::{Component, Index, Kind, Numbers, OtherKinds, Patient, Private, PrivateWords, Words};
 use When::{Always, PositionsRepeat, RangesOverlap, SharedByPlanes};
 
 /// The elements, in the order in which they are looked at.
@@ -81,7 +86,12 @@ pub(super) const ELEMENTS: &[Element] = &[
     element("series_number", Always, Numbers, &[(None, tags::SERIES_NUMBER)]),
     element("modality", Always, Words, &[(None, tags::MODALITY)]),
     element("kind", Always, Kind, FRAME_TYPES),
-    element("component", Always, Words, &[(Some(tags::MR_IMAGE_FRAME_TYPE_SEQUENCE), tags::COMPLEX_IMAGE_COMPONENT)]),
+    element(
+        "component",
+        Always,
+        Component,
+        &[(Some(tags::MR_IMAGE_FRAME_TYPE_SEQUENCE), tags::COMPLEX_IMAGE_COMPONENT)],
+    ),
     element("kernel", Always, Words, &[(Some(tags::CT_RECONSTRUCTION_SEQUENCE), tags::CONVOLUTION_KERNEL)]),
     element(
         "echo_time",
@@ -148,6 +158,7 @@ pub(super) const ELEMENTS: &[Element] = &[
     element("kvp", PositionsRepeat, Numbers, &[(Some(tags::CTX_RAY_DETAILS_SEQUENCE), tags::KVP)]),
     element("filter", PositionsRepeat, Words, &[(None, tags::FILTER_TYPE)]),
     element("other_kinds", PositionsRepeat, OtherKinds, FRAME_TYPES),
+    element("siemens_kind", PositionsRepeat, PrivateWords(SIEMENS_IMAGE_TYPE), &[]),
     element("coil", PositionsRepeat, Private, &[(None, tags::RECEIVE_COIL_NAME)]),
     element("sequence", PositionsRepeat, Private, &[(None, tags::SEQUENCE_NAME)]),
     element("protocol", PositionsRepeat, Private, &[(None, tags::PROTOCOL_NAME)]),
@@ -217,13 +228,16 @@ impl Element {
             Some(group) => (functional_group(header, frame, group), tag),
             None => (header, tag),
         });
+        let words = |(object, tag)| texts(object, tag).join("\\").split_whitespace().collect::<Vec<_>>().join(" ");
         let kinds = |object, tag| Some(texts(object, tag)).filter(|values| !values.is_empty());
         let found = match self.value {
             Numbers => places.find_map(|(object, tag)| numbers(object, tag)).map(|found| shown(&found)),
-            Words | Private => places
-                .map(|(object, tag)| texts(object, tag).join("\\"))
+            Words | Private => places.map(words).find(|found| !found.is_empty()),
+            Component => places
+                .map(words)
                 .find(|found| !found.is_empty())
-                .map(|found| found.split_whitespace().collect::<Vec<_>>().join(" ")),
+                .or_else(|| private_elements::ge_component(header).map(str::to_owned)),
+            PrivateWords(element) => element.text(header),
             Patient => Some(patient(header)),
             Kind => {
                 places.find_map(|(object, tag)| kinds(object, tag)).map(|found| found[..found.len().min(4)].join("\\"))

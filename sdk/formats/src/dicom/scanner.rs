@@ -2,8 +2,8 @@
 //! not interpreted.
 //!
 //! Every length is compared with the file's before anything is read, so that a hostile header cannot claim memory.
-//! Needed elements are collected as bytes, in the encoding of the file, for `dicom-object`. Overlays, private and large
-//! elements are skipped without being read, and invalid ones ([`super::validate`]) are left out. Pixel data stay in the
+//! Needed elements are collected as bytes, in the encoding of the file, for `dicom-object`. Overlays, large elements and most
+//! private ones are skipped without being read, and invalid ones ([`super::validate`]) are left out. Pixel data stay in the
 //! file.
 
 use std::io::{self, SeekFrom};
@@ -11,6 +11,7 @@ use std::io::{self, SeekFrom};
 use dicom_core::Tag;
 
 use super::elements::{ByteSource, ElementReader, Encoding, Head, invalid, is_known};
+use super::private_elements;
 use super::validate::{Parts, valid_parts};
 
 /// Largest kept value in bytes, sequences excepted. Lookup tables have 128 KiB.
@@ -146,8 +147,10 @@ fn is_kept(head: &Head, end: u64) -> bool {
     let is_foreign = head.vr == Some(*b"UN") && head.length.is_none();
     // The offset tables of frames stand beside the pixel data.
     let is_table = group == 0x7fe0 && matches!(element, 1 | 2);
+    let is_known_private = !is_sequence && private_elements::is_kept(head.tag, end - head.value_start);
     let has_place = (0x0008..0x5400).contains(&group) || is_table;
     let is_small = is_sequence || is_table || end - head.value_start <= MAX_VALUE_BYTES;
     // A group's length is not needed, and is often wrong.
-    group % 2 == 0 && has_place && is_small && !is_foreign && element != 0 && head.vr.is_none_or(is_known)
+    let is_public = group % 2 == 0 && has_place && is_small && !is_foreign && element != 0;
+    (is_public || is_known_private) && head.vr.is_none_or(is_known)
 }

@@ -99,7 +99,8 @@ impl ReferenceVolumes {
                 (n_voxels >> 18) + 1
             ));
         }
-        Ok(Self { settings, scans, samples, cache: VolumeCache::new(settings.cache_mb << 20), account })
+        let cache = VolumeCache::new(settings.cache_mb << 20);
+        Ok(Self { settings, scans, samples, cache, account })
     }
 
     /// Number of samples.
@@ -202,7 +203,7 @@ impl ReferenceVolumes {
                 mask.id
             )));
         }
-        let source = VolumeSource::of_file(mask, 0.0);
+        let source = VolumeSource::of_file(mask, 0.0, self.settings.scans.hdf5.of_masks());
         let found = source.stored_info()?;
         check_fits(&mask.id, &found.size, scan.source.id(), &info.size)?;
         let labels = labels_of(&mask.id, &source.read_stored()?)?;

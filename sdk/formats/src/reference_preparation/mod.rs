@@ -19,6 +19,7 @@ use medcoss_sdk::Error;
 use medcoss_sdk::schemars::JsonSchema;
 use medcoss_sdk::serde::{Deserialize, Serialize};
 
+use crate::crop::{Crop, SubVolumeSettings};
 use crate::volume_source::ScanRules;
 
 pub use dataset::ReferenceVolumes;
@@ -68,7 +69,7 @@ pub enum ReferenceSteps {
 }
 
 /// Settings of samples that are prepared as the reference does.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceSettings {
     /// `[depth, rows, columns]` of a sample in voxels.
     pub size: [usize; 3],
@@ -89,17 +90,23 @@ impl Preparation {
         }
     }
 
-    /// Checks that no option is set that belongs to sub-volumes alone. Each entry is `(name, whether it is set)`.
+    /// Checks that no setting was changed that belongs to sub-volumes alone.
     ///
     /// # Errors
-    /// The first option that is set, by its name.
-    pub fn check_without(self, options: &[(&str, bool)]) -> Result<(), Error> {
+    /// The first setting that was changed, by its name in the options.
+    pub fn check_without(self, sub_volumes: &SubVolumeSettings) -> Result<(), Error> {
+        let options = [
+            ("crop", sub_volumes.crop != Crop::Centre),
+            ("stride", sub_volumes.stride.is_some()),
+            ("stride_in_plane", sub_volumes.stride_in_plane.is_some()),
+            ("spacing_mm", sub_volumes.spacing_mm.is_some()),
+        ];
         let name = match self {
             Self::SubVolumes => return Ok(()),
             Self::Reference => "reference",
             Self::Prepared => "prepared",
         };
-        match options.iter().find(|(_, is_set)| *is_set) {
+        match options.into_iter().find(|(_, is_set)| *is_set) {
             None => Ok(()),
             Some((option, _)) => Err(Error::bad_request(format!(
                 "{option} is set, and preparation is \"{name}\", which has no such step\n\

@@ -6,7 +6,7 @@ mod real_files;
 mod slabs;
 
 use medcoss_formats::nifti::{Decoded, GzipIndex, read_header, read_slab, read_volume};
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, Placement, in_file_order};
 use medcoss_sdk::{Error, code};
 use pairs::version_2;
 
@@ -17,7 +17,7 @@ const SPACING: [f32; 3] = [0.7, 0.8, 2.5];
 const PLAIN: NiftiFile<'_> = NiftiFile {
     size: &[3, 2, 2],
     stored_values: &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0],
-    datatype: Datatype::I16,
+    datatype: NumberType::I16,
     // First file axis to the left, second to posterior, third to superior: values keep their order.
     placement: Placement::Sform([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]]),
     scaling: [1.0, 0.0],
@@ -188,16 +188,16 @@ fn a_file_without_orientation_is_taken_for_right_anterior_superior_and_says_so()
 fn every_type_and_byte_order_is_read_and_scaled() {
     let limits = |low: f64, high: f64| vec![low, high, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
     let types = [
-        (Datatype::U8, limits(0.0, 255.0)),
-        (Datatype::I8, limits(-128.0, 127.0)),
-        (Datatype::U16, limits(0.0, 65535.0)),
-        (Datatype::I16, limits(-32768.0, 32767.0)),
-        (Datatype::U32, limits(0.0, 4294967295.0)),
-        (Datatype::I32, limits(-2147483648.0, 2147483647.0)),
-        (Datatype::U64, limits(0.0, 2_f64.powi(64))),
-        (Datatype::I64, limits(-2_f64.powi(63), 2_f64.powi(62))),
-        (Datatype::F32, limits(-1.5e30, 0.375)),
-        (Datatype::F64, limits(-1e-20, 1.0 / 3.0)),
+        (NumberType::U8, limits(0.0, 255.0)),
+        (NumberType::I8, limits(-128.0, 127.0)),
+        (NumberType::U16, limits(0.0, 65535.0)),
+        (NumberType::I16, limits(-32768.0, 32767.0)),
+        (NumberType::U32, limits(0.0, 4294967295.0)),
+        (NumberType::I32, limits(-2147483648.0, 2147483647.0)),
+        (NumberType::U64, limits(0.0, 2_f64.powi(64))),
+        (NumberType::I64, limits(-2_f64.powi(63), 2_f64.powi(62))),
+        (NumberType::F32, limits(-1.5e30, 0.375)),
+        (NumberType::F64, limits(-1e-20, 1.0 / 3.0)),
     ];
     for (datatype, values) in types {
         for big_endian in [false, true] {
@@ -265,10 +265,10 @@ fn units_other_than_millimetres_are_converted() {
 fn voxels_that_are_no_numbers_become_0_and_are_counted() {
     let mut values = PLAIN.stored_values.to_vec();
     [values[3], values[7], values[8]] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-    let decoded = read(&NiftiFile { stored_values: &values, datatype: Datatype::F32, ..PLAIN });
+    let decoded = read(&NiftiFile { stored_values: &values, datatype: NumberType::F32, ..PLAIN });
     assert_eq!(decoded.n_replaced, 3);
     assert_eq!(decoded.volume.voxels(), [0.0, 1.0, 2.0, 0.0, 4.0, 5.0, 6.0, 0.0, 0.0, 9.0, 10.0, 11.0]);
-    let nothing = NiftiFile { stored_values: &[f64::NAN; 12], datatype: Datatype::F64, ..PLAIN };
+    let nothing = NiftiFile { stored_values: &[f64::NAN; 12], datatype: NumberType::F64, ..PLAIN };
     refused(&nothing.to_bytes(), code::CORRUPT, "no finite voxel");
 }
 

@@ -55,7 +55,7 @@ pub fn version_2_gives_what_version_1_gives() {
     let turned = Placement::Sform([[0.0, 0.8, 0.0], [0.0, 0.0, -2.5], [0.7, 0.0, 0.0]]);
     let quaternion = Placement::Qform([0.5, 0.5, 0.5], -1.0, [0.8, 2.5, 0.7]);
     for placement in [turned, quaternion, Placement::Unstated(SPACING)] {
-        for (datatype, big_endian) in [(Datatype::I16, false), (Datatype::U16, true), (Datatype::F64, true)] {
+        for (datatype, big_endian) in [(NumberType::I16, false), (NumberType::U16, true), (NumberType::F64, true)] {
             let scaling = [0.25, -3.0];
             let file = NiftiFile { size: &size, stored_values: &values, datatype, placement, scaling, big_endian };
             assert_eq!(read_bytes(&version_2(&file)).unwrap(), read(&file), "{placement:?} {datatype:?} {big_endian}");

@@ -76,7 +76,7 @@ fn slabs_of_a_large_compressed_file_are_those_of_the_whole_in_any_order() {
     {
         let path = folder.path().join(format!("{number}.nii.gz"));
         let placement = Placement::Sform(steps);
-        NiftiFile { size: &size, stored_values: &values, datatype: Datatype::I16, placement, ..PLAIN }
+        NiftiFile { size: &size, stored_values: &values, datatype: NumberType::I16, placement, ..PLAIN }
             .write(&path)
             .unwrap();
         let whole = read_volume(&path, 0.0).unwrap().volume;

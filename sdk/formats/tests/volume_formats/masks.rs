@@ -9,7 +9,7 @@ use medcoss_sdk::FoundFile;
 
 use super::*;
 
-const SETTINGS: SubVolumeSettings = SubVolumeSettings {
+pub(super) const SETTINGS: SubVolumeSettings = SubVolumeSettings {
     size: [2, 2, 2],
     crop: Crop::Centre,
     stride_in_plane: None,
@@ -76,7 +76,7 @@ fn a_spacing_cannot_be_asked_for_of_arrays() {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
     let settings = SubVolumeSettings { spacing_mm: Some([1.0; 3]), ..SETTINGS };
-    let error = SubVolumes::open(folder.path(), &["a.npy".into()], settings).unwrap_err();
+    let error = SubVolumes::open(folder.path(), &["a.npy".into()], settings.clone()).unwrap_err();
     let says = error.to_string();
     assert!(says.contains("a.npy") && says.contains("states no spacing") && says.contains("hint"), "{says}");
     assert_eq!(SubVolumes::open(folder.path(), &["a.mha".into()], settings).unwrap().len(), 1);

@@ -1,7 +1,8 @@
-//! MetaImage, NRRD, NumPy and FreeSurfer files as volumes. The tests write every file themselves, byte by byte.
+//! MetaImage, NRRD, NumPy, FreeSurfer and HDF5 files as volumes. The tests write nearly every file themselves, byte by byte.
 //! Expectations are computed by hand, are those of NIfTI, or come from other libraries, which are named beside them.
 
 mod finding;
+mod hdf5;
 mod masks;
 mod meta_image;
 mod mgh;
@@ -10,7 +11,7 @@ mod numpy;
 
 use std::path::Path;
 
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
+use medcoss_formats::nifti_write::{NiftiFile, NumberType, Placement, in_file_order};
 use medcoss_formats::volume_source::{Decoded, GzipIndex, ScanRules, VolumeInfo, VolumeSource, find_volumes};
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, code};
@@ -101,7 +102,7 @@ impl Body {
     fn facing(facing: &str) -> Self {
         let (size, values, placement) = in_file_order(&body(), facing).unwrap();
         let Placement::Sform(steps) = placement else { panic!("{placement:?}") };
-        let datatype = Datatype::I16;
+        let datatype = NumberType::I16;
         let file = NiftiFile {
             size: &size,
             stored_values: &values,
