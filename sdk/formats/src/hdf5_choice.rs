@@ -39,11 +39,13 @@ impl Hdf5Rules {
     /// The only dataset of three axes, with slices along its last one.
     pub const ONLY_DATASET: Self = Self { dataset: None, mask_dataset: None, slice_axis: SliceAxis::Last };
 
+    #[cfg(feature = "volume")]
     pub(crate) fn of_scans(&self) -> Hdf5Choice {
         let Self { dataset, slice_axis, .. } = self;
         Hdf5Choice { dataset: dataset.clone(), slice_axis: *slice_axis, option: Some("dataset") }
     }
 
+    #[cfg(feature = "volume")]
     pub(crate) fn of_masks(&self) -> Hdf5Choice {
         let Self { mask_dataset, slice_axis, .. } = self;
         Hdf5Choice { dataset: mask_dataset.clone(), slice_axis: *slice_axis, option: Some("mask_dataset") }

@@ -9,6 +9,7 @@
 /// it.
 const CANONICAL: [(usize, f64); 3] = [(2, 1.0), (1, -1.0), (0, -1.0)];
 /// The axes of a file that are depth, rows and columns in stored order.
+#[cfg(feature = "nifti")]
 pub(crate) const STORED_ORDER: [usize; 3] = [2, 0, 1];
 const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
@@ -54,11 +55,13 @@ impl Orientation {
 
     /// The orientation in stored order, whatever the directions: the third axis of the file becomes depth, the first
     /// rows, the second columns.
+    #[cfg(feature = "volume")]
     pub(crate) fn in_stored_order(self) -> Self {
         self.in_order(STORED_ORDER)
     }
 
     /// These axes of the file as depth, rows and columns, whatever their directions; none is flipped.
+    #[cfg(feature = "nifti")]
     pub(crate) fn in_order(self, axis: [usize; 3]) -> Self {
         let mut by_file_axis = [0.0; 3];
         for (axis, spacing) in self.axis.into_iter().zip(self.spacing) {

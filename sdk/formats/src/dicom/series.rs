@@ -12,7 +12,9 @@ use medcoss_sdk::{Error, Fingerprint, FoundFile};
 use super::series_files::Opened;
 use super::stack::Stack;
 use crate::file_axes::FileAxes;
-use crate::orientation::{Orientation, place, replace_not_finite};
+#[cfg(feature = "volume")]
+use crate::orientation::Orientation;
+use crate::orientation::{place, replace_not_finite};
 
 /// Largest volume in voxels: 4 GiB as `f32`.
 pub const MAX_VOXELS: usize = 1 << 30;
@@ -158,6 +160,7 @@ impl Series {
 
     /// The series in stored order, whatever the directions: planes become depth, the columns of an image become rows,
     /// and its rows columns, as in a NIfTI file that is read in stored order.
+    #[cfg(feature = "volume")]
     pub(crate) fn in_stored_order(&self) -> Self {
         let mut stored = self.clone();
         if let Ok(stack) = &mut stored.stack {
