@@ -267,7 +267,7 @@ mod tests {
         let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
         TRANSFORM.load(&volume, View::Evaluation, &mut sample_rng(0), sample).unwrap();
         // Slice 5 of 16 lies between slices 10 and 11, the same everywhere in the plane of every patch.
-        for patch in tokens.chunks_exact(D_TOKEN) {
+        for patch in tokens.chunks_exact(16 * 16 * 16) {
             assert!(patch[5 * 256..6 * 256].iter().all(|value| (value - 10.5).abs() < 0.1));
         }
     }

@@ -106,13 +106,13 @@ impl VitLayout {
                 let why = "it is no plain vision transformer; Swin and other hierarchical ones have stages of different widths";
                 return Err(not_representable(file, what, why));
             }
-            match () {
-                () if has("decoder_embed.weight") => Self::Mae,
-                () if has("register_tokens") => Self::Dinov2,
-                () if file.tensors().get(&format!("{prefix}mask_token")).is_some_and(|mask| mask.shape.len() == 2) => {
-                    Self::Dinov2
-                }
-                () => Self::Timm,
+            let mask_token = file.tensors().get(&format!("{prefix}mask_token"));
+            if has("decoder_embed.weight") {
+                Self::Mae
+            } else if has("register_tokens") || mask_token.is_some_and(|mask| mask.shape.len() == 2) {
+                Self::Dinov2
+            } else {
+                Self::Timm
             }
         } else {
             let kind = config.and_then(|config| config.value.get("model_type")).and_then(|kind| kind.as_str());
@@ -124,14 +124,15 @@ impl VitLayout {
                     return Err(not_representable(file, &what, why));
                 }
             }
-            match () {
-                () if file.tensors().contains_key("decoder.decoder_embed.weight") => Self::HuggingFaceVitMae,
-                () if has("encoder.layer.0.layernorm_before.weight") => Self::HuggingFaceVit,
-                () if has("encoder.layer.0.norm1.weight") => Self::HuggingFaceDinov2,
-                () => {
-                    let what = "blocks of transformers without layernorm_before or norm1";
-                    return Err(not_representable(file, what, "ViT, ViTMAE and Dinov2 have one of them"));
-                }
+            if file.tensors().contains_key("decoder.decoder_embed.weight") {
+                Self::HuggingFaceVitMae
+            } else if has("encoder.layer.0.layernorm_before.weight") {
+                Self::HuggingFaceVit
+            } else if has("encoder.layer.0.norm1.weight") {
+                Self::HuggingFaceDinov2
+            } else {
+                let what = "blocks of transformers without layernorm_before or norm1";
+                return Err(not_representable(file, what, "ViT, ViTMAE and Dinov2 have one of them"));
             }
         };
         Ok(Some(Recognised { layout, prefix }))

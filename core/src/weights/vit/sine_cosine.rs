@@ -14,7 +14,7 @@ pub(super) fn is_sine_cosine(table: &[f32], side: usize, width: usize) -> bool {
     let value = |token: usize, channel: usize| {
         let place = if channel < 2 * quarter { token % side } else { token / side };
         let angle = place as f64 / 10_000f64.powf((channel % quarter) as f64 / quarter as f64);
-        if channel / quarter % 2 == 0 { angle.sin() } else { angle.cos() }
+        if (channel / quarter).is_multiple_of(2) { angle.sin() } else { angle.cos() }
     };
     let (class, grid) = table.split_at(width);
     let fits = |(at, found): (usize, &f32)| (f64::from(*found) - value(at / width, at % width)).abs() < TOLERANCE;

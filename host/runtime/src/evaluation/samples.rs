@@ -241,11 +241,10 @@ impl TaskSamples {
         let id = |at: usize| ids[self.indices[at] as usize].as_str();
         let mut by_name = places.to_vec();
         by_name.sort_by_key(|at| id(*at));
-        let mut first_of: HashMap<usize, usize> = HashMap::new();
+        let mut seen: HashSet<usize> = HashSet::new();
         let mut groups_of_class = vec![Vec::new(); self.classes.len().max(1)];
         for at in &by_name {
-            if !first_of.contains_key(&self.groups[*at]) {
-                first_of.insert(self.groups[*at], *at);
+            if seen.insert(self.groups[*at]) {
                 groups_of_class[self.labels[*at]].push(self.groups[*at]);
             }
         }

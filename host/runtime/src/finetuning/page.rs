@@ -112,12 +112,12 @@ fn by_class(
     [title, x, y]: [&str; 3],
     of: impl Fn(&[bool], &[f64]) -> Option<(f64, Vec<(f64, f64)>)>,
 ) -> Markup {
-    let line = |(colour, (name, (is, scores))): (usize, (&String, &(Vec<bool>, Vec<f64>)))| {
+    let line = |class: usize| {
+        let (is, scores) = &predictions.by_class[class];
         let (area, points) = of(is, scores)?;
-        Some(Series { name: format!("{name}, {area:.3}"), colour, points })
+        Some(Series { name: format!("{}, {area:.3}", predictions.classes[class]), colour: class, points })
     };
-    let classes = predictions.classes.iter().zip(&predictions.by_class).take(MOST_CLASSES);
-    let series: Vec<Series> = classes.enumerate().filter_map(line).collect();
+    let series: Vec<Series> = (0..predictions.classes.len().min(MOST_CLASSES)).filter_map(line).collect();
     html! {
         @if !series.is_empty() {
             (LineChart { title, x, y, may_be_logarithmic: false, bands: Vec::new(), series }.draw())

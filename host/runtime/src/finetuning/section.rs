@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::evaluation::label_source::LabelSource;
 
 /// `[task.finetune]`: what is predicted, the head, and the training.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FinetuneSection {
     /// What is predicted.
@@ -87,21 +87,6 @@ impl TargetName {
             Self::MultiLabel => Metric::Auc.name(),
             Self::Segmentation => Metric::Dice.name(),
             Self::Regression => "mean_absolute_error",
-        }
-    }
-}
-
-impl Default for FinetuneSection {
-    fn default() -> Self {
-        Self {
-            target: TargetName::default(),
-            validation: None,
-            validation_by: ValidationBy::default(),
-            sigmoid: false,
-            hd95: Hd95Convention::default(),
-            head: HeadConfig::default(),
-            decoder: DecoderConfig::default(),
-            training: FinetuneConfig::default(),
         }
     }
 }
