@@ -42,7 +42,7 @@ pub fn unread(lower_case_name: &str) -> Option<&'static str> {
 /// What to do with a slide that is not read, by its lower-case file name.
 pub fn remedy(lower_case_name: &str) -> String {
     match is_known_to_openslide(lower_case_name) {
-        true => format!("build with the feature medcoss-pathology/openslide, or {REMEDY}"),
+        true => format!("build with the feature openslide, or {REMEDY}"),
         false => REMEDY.into(),
     }
 }
