@@ -199,8 +199,9 @@ fn models_are_compared_by_how_many_labels_they_learned_from() {
     assert!(n_train[0] < n_train[1] && n_train[0] == n_train[2], "{found}");
     let difference = &found["differences"][0];
     // Seeds 0 and 1 test two folds, no scan twice.
-    let n_cases = difference["n_cases"].as_u64().unwrap();
-    assert!((6..=8).contains(&n_cases) && difference["n_groups"].as_u64() == Some(n_cases), "{difference}");
+    let n_groups = difference["n_groups"].as_u64().unwrap();
+    // Each scan gives three samples.
+    assert!((6..=8).contains(&n_groups) && difference["n_cases"].as_u64() == Some(3 * n_groups), "{difference}");
     assert!((0.0..=1.0).contains(&difference["p_value"].as_f64().unwrap()));
     let page = fs::read_to_string(folder.path().join("study/label-efficiency.html")).unwrap();
     assert!(page.contains("block: dice by labels") && !page.contains("<script"), "{page}");
@@ -234,11 +235,11 @@ fn splits_of_lists_and_names_are_taken_as_they_are() {
     };
     let lists = "{ lists = { train = 'train.txt', validation = 'val.txt', test = 'test.txt' } }";
     let found: Value = serde_json::from_str(&succeeded(tuned("lists", lists))).unwrap();
-    assert_eq!(found["n_samples"], serde_json::json!({"train": 4, "validation": 3, "test": 2}), "{found}");
+    assert_eq!(found["n_samples"], serde_json::json!({"train": 12, "validation": 9, "test": 6}), "{found}");
     let pattern = "{ pattern = '^scans/s([0-9])', values = { test = ['7', '8', '9'] } }";
     let found: Value = serde_json::from_str(&succeeded(tuned("pattern", pattern))).unwrap();
     // Of seven for training, a fifth is drawn for validation.
-    assert_eq!(found["n_samples"]["test"], 3, "{found}");
+    assert_eq!(found["n_samples"]["test"], 9, "{found}");
 
     fs::write(folder.path().join("test.txt"), "s7\ns3\n").unwrap();
     let error = refused(tuned("twice", lists));

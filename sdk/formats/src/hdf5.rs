@@ -7,14 +7,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use hdf5_pure::{ChunkIndex, FormatError, Layout};
+use hdf5_pure::{ChunkIndex, Layout};
 use medcoss_sdk::Error;
 
 use crate::hdf5_choice::{Hdf5Choice, SliceAxis};
 use crate::hdf5_datasets::{Array, chosen, datasets};
+use crate::hdf5_errors::{OLDER_FORM, explained};
 use crate::hdf5_rows::{Hdf5Rows, MAX_ROWS_BYTES};
 use crate::hdf5_source::CountedFile;
-use crate::header_lines::start_of;
 use crate::number_type::NumberType;
 use crate::orientation::{Orientation, STORED_ORDER};
 use crate::stored_file::StoredFile;
@@ -35,9 +35,6 @@ pub(crate) const SLICES_FIRST: &str = "are HDF5 datasets that state neither spac
 
 /// Largest chunk in bytes: it is decompressed as a whole.
 const MAX_CHUNK_BYTES: u64 = 1 << 29;
-/// What to do with a form of HDF5 that is not read.
-const OLDER_FORM: &str =
-    "write it again in an older form: h5repack --low=0 --high=2 IN OUT, or h5py with libver=(\"earliest\", \"v110\")";
 /// Filters that are undone: Deflate, Shuffle, Fletcher-32, Scale-Offset, LZF.
 const FILTERS: [u16; 5] = [1, 2, 3, 6, 32_000];
 /// Names of others that are in use.
@@ -80,31 +77,6 @@ fn guarded<T>(path: &Path, call: impl FnOnce() -> Result<T, Error>) -> Result<T,
 fn opened(path: &Path) -> Result<hdf5_pure::File, Error> {
     let file = CountedFile::open(path).map_err(|error| explain(path, &error))?;
     hdf5_pure::File::from_source(file).map_err(|error| explained(path, &error))
-}
-
-/// An error of the library, with the name of the file.
-pub(crate) fn explained(path: &Path, error: &hdf5_pure::Error) -> Error {
-    use FormatError::{
-        InvalidChunkIndexType, InvalidLayoutVersion, UnsupportedExternalStorage, UnsupportedFilter,
-        UnsupportedFilteredHeapObject, UnsupportedMessage, UnsupportedSohmReference, UnsupportedVirtualLayout,
-    };
-    let (path, found) = (path.display(), start_of(&error.to_string()));
-    match error {
-        hdf5_pure::Error::Format(
-            InvalidChunkIndexType(_)
-            | InvalidLayoutVersion(_)
-            | UnsupportedExternalStorage
-            | UnsupportedFilter(_)
-            | UnsupportedFilteredHeapObject
-            | UnsupportedMessage(_)
-            | UnsupportedSohmReference
-            | UnsupportedVirtualLayout,
-        ) => Error::unsupported(format!(
-            "{path} is HDF5 of a kind that is not read: {found}\n\
-             hint: {OLDER_FORM}"
-        )),
-        _ => Error::corrupt(format!("{path} cannot be read as HDF5: {found}")),
-    }
 }
 
 /// The file at the numbers of a dataset of three axes. `file_bytes` is its length.

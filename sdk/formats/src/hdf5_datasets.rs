@@ -5,8 +5,8 @@ use std::path::Path;
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, FixedPointLayout, FloatingPointLayout, FormatError, Group};
 use medcoss_sdk::Error;
 
-use crate::hdf5::explained;
 use crate::hdf5_choice::Hdf5Choice;
+use crate::hdf5_errors::explained;
 use crate::header_lines::start_of;
 use crate::number_type::NumberType;
 

@@ -4,8 +4,8 @@ use medcoss_sdk::SuitedOption;
 use medcoss_sdk::serde_json::json;
 
 use crate::hdf5_choice::Hdf5Rules;
+use crate::volume_look::{Look, look};
 use crate::volume_source::VolumeSource;
-use crate::volume_survey::{Look, look};
 
 /// The datasets of the first file with several: the only one that is no mask, and the only one that is; `None` where it is not the only one.
 pub(crate) fn proposed(sources: &[VolumeSource]) -> Option<Hdf5Rules> {

@@ -33,6 +33,8 @@ pub mod hdf5_choice;
 #[cfg(feature = "volume")]
 mod hdf5_datasets;
 #[cfg(feature = "volume")]
+mod hdf5_errors;
+#[cfg(feature = "volume")]
 mod hdf5_rows;
 #[cfg(feature = "volume")]
 mod hdf5_source;
@@ -125,6 +127,8 @@ pub mod tiff_slide;
 mod volume_cache;
 #[cfg(feature = "volume")]
 mod volume_file;
+#[cfg(feature = "volume")]
+mod volume_look;
 #[cfg(feature = "volume")]
 pub mod volume_samples;
 #[cfg(feature = "volume")]

@@ -256,7 +256,7 @@ fn time_points_with_a_time_for_each_slice_follow_one_another() {
 }
 
 #[test]
-fn magnitude_and_phase_of_ge_are_told_apart_by_a_private_element() {
+fn a_private_element_tells_magnitude_and_phase_of_ge_apart() {
     let write = |folder: &Path, creator: &str, block: u16, kind: i16, unknown: bool| {
         for at in 0..4 {
             let value = 100 * i32::from(kind) + at;

@@ -99,7 +99,7 @@ mod tests {
     fn images_of_three_channels_have_a_preprocessor() {
         let found = image_processor(&config("image", [3, 3], 768), 0).unwrap();
         assert_eq!(found["crop_size"], json!({ "height": 48, "width": 48 }));
-        for other in [config("oct", [3, 3], 768), config("image", [3, 2], 768), config("image", [3, 3], 256)] {
+        for other in [config("other", [3, 3], 768), config("image", [3, 2], 768), config("image", [3, 3], 256)] {
             assert_eq!(image_processor(&other, 0), None);
         }
     }
