@@ -30,7 +30,7 @@ pub(super) fn sides_of(
     labelled: &[usize],
 ) -> Result<Option<Vec<Option<Side>>>> {
     let split = &task.split;
-    let (what, sides): (String, Vec<Option<Side>>) = if let Some(lists) = split.lists() {
+    let (what, mut sides): (String, Vec<Option<Side>>) = if let Some(lists) = split.lists() {
         ("split.lists".into(), of_lists(lists, annotations, data, labelled)?)
     } else if let Some(pattern) = split.pattern()? {
         let what = format!("split.pattern {:?}", pattern.as_str());
@@ -62,7 +62,6 @@ pub(super) fn sides_of(
             bail!("{what} says {0} of no sample\nhint: mark some with {0}, or look at split.values", wanted.name());
         }
     }
-    let mut sides = sides;
     let n = |wanted: Option<Side>| sides.iter().filter(|side| **side == wanted).count();
     let (n_none, n_validation) = (n(None), n(Some(Side::Validation)));
     if n_none > 0 {

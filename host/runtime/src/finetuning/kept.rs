@@ -62,19 +62,25 @@ pub fn finetune_or_read(
     let shown = folder.display();
     let info = stored.info::<ModelSource>().with_context(|| format!("the model in {shown}"))?;
     let source = info.source;
-    let wanted_run = if options.from_scratch { String::new() } else { run.layout().folder().name() };
+    // A run that has learned one more stage since then has another latest model.
+    let (wanted_run, wanted_stage) = match options.from_scratch {
+        true => (String::new(), 0),
+        false => (run.layout().folder().name(), options.stage.unwrap_or(run.states.len())),
+    };
     let is_it = source.tasks_sha256 == file.sha256
         && source.seed == options.seed
         && source.fraction == options.fraction
         && source.from_scratch == options.from_scratch
-        && source.run == wanted_run;
+        && source.run == wanted_run
+        && source.stage == wanted_stage;
     if !is_it {
         bail!(
-            "{shown} holds another model: task {}, seed {}, fraction {}, run {:?}\nhint: remove it, or choose another folder",
+            "{shown} holds another model: task {}, seed {}, fraction {}, run {:?} after stage {}\nhint: remove it, or choose another folder",
             source.task,
             source.seed,
             source.fraction,
-            source.run
+            source.run,
+            source.stage
         );
     }
     let cases = root.join(CASES).read(MAX_CASES).with_context(|| format!("the cases in {shown}"))?;

@@ -168,9 +168,8 @@ impl Tested {
             }
             TargetKind::Classes { classes } | TargetKind::Ordinal { classes } => {
                 let labels: Vec<usize> = self.labels.iter().map(class_of).collect();
-                let values = self.values.iter().flatten().map(|value| f64::from(*value)).collect();
+                let values: Vec<f64> = self.values.iter().flatten().map(|value| f64::from(*value)).collect();
                 let (n_classes, auc) = (classes.len(), self.auc);
-                let values: Vec<f64> = values;
                 let predictions =
                     Predictions::Classes { labels: labels.clone(), scores: values.clone(), n_classes, auc };
                 for metric in Metric::OF_CLASSES {

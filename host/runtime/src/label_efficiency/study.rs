@@ -171,6 +171,8 @@ fn difference(metric: &str, own: &[&Trial], first: &[&Trial]) -> Result<Option<M
 
 /// Group and value of each case, the mean over the classes where the metric has several.
 fn by_case<'a>(metric: &str, kept: &'a KeptModel) -> BTreeMap<&'a str, (usize, f64)> {
+    // The mean absolute error of a model is the mean of its cases' absolute errors.
+    let metric = metric.strip_prefix("mean_").unwrap_or(metric);
     let mut sums: BTreeMap<&str, (usize, f64, usize)> = BTreeMap::new();
     for case in &kept.cases {
         let name = case.metric.split(':').next().unwrap_or_default();
